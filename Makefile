@@ -1,0 +1,55 @@
+# Everything from a fresh machine with python3, pip and make. `make run` and `make test` set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --no-annotate --no-header --quiet
+WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
+
+.PHONY: run test lint types bench docs lock clean
+
+run: $(VENV)/.run
+	$(BIN)/wearsight demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
+# Writes the parts of docs/ that are generated from the code; a test says when they are out of date.
+docs: $(VENV)/.run
+	$(BIN)/python -m ticketing.diagram > docs/lifecycle.md
+
+# Resolves the dependencies anew. The locks name versions and hashes, no registry.
+lock: $(VENV)/.dev
+	$(PIP) uv
+	$(BIN)/$(LOCK) --extra dev --output-file requirements-dev.lock
+	$(BIN)/$(LOCK) --constraint requirements-dev.lock --output-file requirements.lock
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python requirements.lock pyproject.toml $(WEB)
+	@echo "Installing what Wearsight runs on into $(VENV) ..."
+	$(PIP) --require-hashes --requirement requirements.lock
+	@echo "Building the console (a first build takes about half a minute) ..."
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+	@echo "Installing what the tests run on into $(VENV) ..."
+	$(PIP) --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+clean:
+	rm -rf $(VENV) api/static build dist .pytest_cache .mypy_cache .ruff_cache
