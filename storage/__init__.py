@@ -1,0 +1,1 @@
+"""All of PostgreSQL and TimescaleDB: the schema, the named queries, and one repository per noun."""

@@ -1,0 +1,82 @@
+"""Findings in the database: stored once however often they are told, and put before the desk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from detectors.bank import Cleared, FindingChange, Opened
+from domain.findings import Direction, Finding, Severity
+from storage.queries import load
+
+QUERIES = load("findings")
+
+PAGE_LIMIT_MAX = 1_000
+
+
+def save_changes(connection: Connection, changes: Sequence[FindingChange], now: datetime) -> None:
+    """Store what opened and cleared, and mark the assets' new evidence as due. Told twice, nothing changes."""
+    opened = [change.finding for change in changes if isinstance(change, Opened)]
+    if opened:
+        _insert(connection, opened, now)
+    cleared = [change for change in changes if isinstance(change, Cleared)]
+    if cleared:
+        connection.execute(
+            QUERIES["clear_findings"],
+            {
+                "series_id": [change.series_id for change in cleared],
+                "rule_id": [change.rule_id for change in cleared],
+                "opened_at": [change.opened_at for change in cleared],
+                "cleared_at": [change.cleared_at for change in cleared],
+            },
+        )
+
+
+def _insert(connection: Connection, findings: Sequence[Finding], now: datetime) -> None:
+    connection.execute(
+        QUERIES["insert_findings"],
+        {
+            "now": now,
+            "id": [finding.id for finding in findings],
+            "rule_id": [finding.rule_id for finding in findings],
+            "series_id": [finding.series_id for finding in findings],
+            "asset_id": [finding.asset_id for finding in findings],
+            "metric": [finding.metric for finding in findings],
+            "detector": [finding.detector for finding in findings],
+            "direction": [finding.direction.value for finding in findings],
+            "severity": [finding.severity.value for finding in findings],
+            "shadow": [finding.shadow for finding in findings],
+            "opened_at": [finding.opened_at for finding in findings],
+            "value": [finding.value for finding in findings],
+            "score": [finding.score for finding in findings],
+            "limit": [finding.limit for finding in findings],
+            "evidence": [json.dumps(finding.evidence, allow_nan=False) for finding in findings],
+        },
+    )
+
+
+def findings_of_asset(connection: Connection, asset_id: int, *, since: datetime, until: datetime) -> list[Finding]:
+    """Return the findings that were open at some time from ``since`` to ``until`` (equipment time), oldest first."""
+    rows = connection.execute(
+        QUERIES["findings_of_asset"], {"asset_id": asset_id, "since": since, "until": until}
+    ).fetchall()
+    return [_finding(row) for row in rows]
+
+
+def recent_findings(connection: Connection, *, asset_id: int | None, limit: int) -> list[Finding]:
+    """Return the newest findings first, at most ``limit`` (1 to 1,000) of them; of all assets when None."""
+    bounded = max(1, min(limit, PAGE_LIMIT_MAX))
+    rows = connection.execute(QUERIES["recent_findings"], {"asset_id": asset_id, "limit": bounded}).fetchall()
+    return [_finding(row) for row in rows]
+
+
+def _finding(row: Sequence[object]) -> Finding:
+    # The queries name the columns in the order of the fields.
+    values: dict[str, Any] = dict(zip(Finding.__slots__, row, strict=True))
+    values["direction"] = Direction(values["direction"])
+    values["severity"] = Severity(values["severity"])
+    return Finding(**values)

@@ -1,0 +1,129 @@
+"""The failure-mode library in the database, and the libraries that come with the service."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from importlib.resources import files
+from typing import cast
+
+from psycopg import Connection
+
+from detectors.library import Library, parse_library
+from domain.failure_modes import EventSign, FailureMode, FindingSign, PartAgeSign, PartNeed, Signature, Task
+from domain.findings import Direction
+from storage.queries import load
+from storage.rules import install_rule
+
+QUERIES = load("library")
+
+
+def shipped_libraries() -> list[Library]:
+    """Return the libraries in ``editions/library``, by asset type."""
+    folder = files("editions") / "library"
+    found = [
+        parse_library(path.read_text(encoding="utf-8")) for path in folder.iterdir() if path.name.endswith(".toml")
+    ]
+    return sorted(found, key=lambda library: library.asset_type)
+
+
+def install_library(connection: Connection, library: Library, now: datetime) -> None:
+    """Store the asset type, its failure modes, parts and rules as far as they are missing.
+
+    What is there stays as it is: people and closures may have changed it.
+    """
+    connection.execute(
+        QUERIES["insert_asset_type"],
+        {"id": library.asset_type, "name_en": library.name_en, "name_zh": library.name_zh},
+    )
+    for mode in library.modes:
+        _insert_mode(connection, mode)
+    for rule in library.rules:
+        install_rule(connection, rule, now)
+
+
+def _insert_mode(connection: Connection, mode: FailureMode) -> None:
+    columns = {name: getattr(mode, name) for name in FailureMode.__slots__ if name not in ("parts", "signature")}
+    columns["skills"] = list(mode.skills)
+    columns["tasks"] = json.dumps([asdict(task) for task in mode.tasks])
+    columns["signature"] = json.dumps(asdict(mode.signature))
+    row = connection.execute(QUERIES["insert_failure_mode"], columns).fetchone()
+    if row is None:
+        return
+    for part in mode.parts:
+        connection.execute(
+            QUERIES["insert_part"], {"number": part.number, "name_en": part.name_en, "name_zh": part.name_zh}
+        )
+        connection.execute(
+            QUERIES["insert_failure_mode_part"],
+            {
+                "failure_mode_id": row[0],
+                "number": part.number,
+                "quantity": part.quantity,
+                "probability": part.probability,
+            },
+        )
+
+
+def failure_modes(connection: Connection, asset_type: str | None = None) -> dict[int, FailureMode]:
+    """Return the failure modes of an asset type, or of all of them, by id and in the order of their codes."""
+    rows = connection.execute(QUERIES["failure_modes"], {"asset_type": asset_type}).fetchall()
+    needs = _parts_of(connection, [row[0] for row in rows])
+    return {
+        row[0]: FailureMode(
+            asset_type=row[1],
+            code=row[2],
+            name_en=row[3],
+            name_zh=row[4],
+            effect_en=row[5],
+            effect_zh=row[6],
+            severity=row[7],
+            component=row[8],
+            prior=row[9],
+            watch_probability=row[10],
+            ticket_probability=row[11],
+            window_from_h=row[12],
+            window_to_h=row[13],
+            skills=tuple(row[14]),
+            tasks=tuple(Task(**task) for task in row[15]),
+            parts=tuple(needs[row[0]]),
+            signature=_signature(row[16]),
+        )
+        for row in rows
+    }
+
+
+def _parts_of(connection: Connection, failure_mode_ids: Sequence[int]) -> Mapping[int, list[PartNeed]]:
+    needs: defaultdict[int, list[PartNeed]] = defaultdict(list)
+    rows = connection.execute(
+        QUERIES["parts_of_failure_modes"], {"failure_mode_ids": list(failure_mode_ids)}
+    ).fetchall()
+    for failure_mode_id, number, name_en, name_zh, quantity, probability in rows:
+        needs[failure_mode_id].append(PartNeed(number, name_en, name_zh, quantity, probability))
+    return needs
+
+
+def _signature(stored: Mapping[str, object]) -> Signature:
+    findings = cast("list[dict[str, object]]", stored["findings"])
+    events = cast("list[dict[str, object]]", stored["events"])
+    age = cast("dict[str, float] | None", stored["part_age"])
+    return Signature(
+        findings=tuple(
+            FindingSign(
+                metric=str(sign["metric"]),
+                detector=str(sign["detector"]),
+                direction=None if sign["direction"] is None else Direction(str(sign["direction"])),
+                within_h=float(cast("float", sign["within_h"])),
+                log_odds=float(cast("float", sign["log_odds"])),
+            )
+            for sign in findings
+        ),
+        events=tuple(
+            EventSign(str(sign["code"]), float(cast("float", sign["within_h"])), float(cast("float", sign["log_odds"])))
+            for sign in events
+        ),
+        part_age=None if age is None else PartAgeSign(**age),
+    )

@@ -1,0 +1,55 @@
+-- name: series
+-- Series of an asset, or one series, each with its newest reading.
+select series.id, series.device_id, device.name, device.asset_id, device.site_id, series.metric, series.unit,
+       device.expected_interval_s, latest.ts, latest.value
+from series
+join device on device.id = series.device_id
+left join lateral (
+  select reading.ts, reading.value
+  from reading
+  where reading.series_id = series.id
+  order by reading.ts desc
+  limit 1
+) as latest on true
+where (%(asset_id)s::bigint is null or device.asset_id = %(asset_id)s)
+  and (%(series_id)s::integer is null or series.id = %(series_id)s)
+  and series.id > %(after)s
+order by series.id
+limit %(limit)s
+
+-- name: readings
+-- Readings of a series in a stretch of time as two arrays: milliseconds since 1970, and values.
+select coalesce(array_agg((extract(epoch from ts) * 1000)::double precision order by ts), '{}'),
+       coalesce(array_agg(value order by ts), '{}')
+from (
+  select ts, value
+  from reading
+  where series_id = %(series_id)s
+    and ts >= %(from)s
+    and ts < %(to)s
+  order by ts
+  limit %(limit)s
+) as found
+
+-- name: reduced
+-- One row for each pixel that has readings: its first and last reading, and the extremes between, so no peak is lost.
+with pixel as (
+  select min(ts) as first_at, max(ts) as last_at, min(value) as lowest, max(value) as highest
+  from reading
+  where series_id = %(series_id)s
+    and ts >= %(from)s
+    and ts < %(to)s
+  group by floor(extract(epoch from ts - %(from)s::timestamptz) / %(pixel_s)s)
+)
+select coalesce(array_agg((extract(epoch from pixel.first_at) * 1000)::double precision order by pixel.first_at), '{}'),
+       coalesce(array_agg(pixel.lowest order by pixel.first_at), '{}'),
+       coalesce(array_agg(pixel.highest order by pixel.first_at), '{}'),
+       coalesce(array_agg(first.value order by pixel.first_at), '{}'),
+       coalesce(array_agg(last.value order by pixel.first_at), '{}')
+from pixel
+join reading as first on first.series_id = %(series_id)s and first.ts = pixel.first_at
+join reading as last on last.series_id = %(series_id)s and last.ts = pixel.last_at
+where first.ts >= %(from)s
+  and first.ts < %(to)s
+  and last.ts >= %(from)s
+  and last.ts < %(to)s

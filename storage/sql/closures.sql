@@ -1,0 +1,155 @@
+-- name: retire_links
+-- Ends the unused links of a ticket: a new one takes their place.
+update confirmation_link
+set expires_at = %(now)s
+where ticket_id = %(ticket_id)s
+  and used_at is null
+  and expires_at > %(now)s
+
+-- name: insert_link
+-- Stores a confirmation link; only the hash of its secret is kept.
+insert into confirmation_link (ticket_id, secret_hash, created_at, expires_at)
+values (%(ticket_id)s, %(secret_hash)s, %(now)s, %(expires_at)s)
+
+-- name: read_link
+-- Returns a link with what the requester is asked about.
+select
+  l.id, t.code, t.title_en, t.title_zh, t.state, t.resolution_code, t.cause, t.action_taken, t.work_finished_at,
+  t.resolved_at, a.tag as asset_tag, a.name as asset_name, s.name as site_name, r.name as requester_name,
+  e.name as engineer_name, l.expires_at, l.used_at
+from confirmation_link l
+join ticket t on t.id = l.ticket_id
+join asset a on a.id = t.asset_id
+join site s on s.id = t.site_id
+left join person r on r.id = t.requester_id
+left join person e on e.id = t.assignee_id
+where l.secret_hash = %(secret_hash)s
+
+-- name: use_link
+-- Uses a link up; of two who try at once, one gets it.
+update confirmation_link
+set used_at = %(now)s
+where id = %(id)s
+  and used_at is null
+  and expires_at > %(now)s
+returning id
+
+-- name: insert_answer
+-- Stores what the requester answered.
+insert into survey_answer (confirmation_link_id, ticket_id, solved, satisfied, cause, comment, answered_at)
+select id, ticket_id, %(solved)s, %(satisfied)s, %(cause)s, %(comment)s, %(now)s
+from confirmation_link
+where id = %(id)s
+
+-- name: insert_lesson
+-- Records what a closure taught: the mode expected against the mode found, the rules that spoke, the parts (SPEC P4).
+insert into closure_lesson (
+  ticket_id, asset_type_id, predicted_mode_id, found_mode_id, outcome, rules, parts, closed_at
+)
+select
+  t.id,
+  a.asset_type_id,
+  t.failure_mode_id,
+  t.found_failure_mode_id,
+  t.outcome,
+  coalesce(
+    (
+      select jsonb_agg(jsonb_build_object('rule_id', spoke.id, 'name', spoke.name, 'version', spoke.version,
+                                          'findings', spoke.findings)
+                       order by spoke.id)
+      from (
+        select r.id, r.name, r.version, count(*) as findings
+        from ticket_finding tf
+        join finding f on f.id = tf.finding_id
+        join rule r on r.id = f.rule_id
+        where tf.ticket_id = t.id
+        group by r.id
+      ) spoke
+    ),
+    '[]'
+  ),
+  coalesce(
+    (
+      select jsonb_agg(jsonb_build_object('number', p.number, 'predicted', b.predicted, 'probability', b.probability,
+                                          'issued', b.issued, 'used', b.used, 'returned', b.returned)
+                       order by p.number)
+      from bill_line b
+      join part p on p.id = b.part_id
+      where b.ticket_id = t.id
+    ),
+    '[]'
+  ),
+  t.closed_at
+from ticket t
+join asset a on a.id = t.asset_id
+where t.id = %(ticket_id)s
+
+-- name: close_predictions
+-- Closes the open predictions that a closed ticket has answered: its own, and that of the mode found.
+update prediction
+set
+  status = 'closed',
+  updated_at = %(now)s,
+  version = version + 1
+where status = 'open'
+  and (
+    id = (select prediction_id from ticket where id = %(ticket_id)s)
+    or (
+      asset_id = (select asset_id from ticket where id = %(ticket_id)s)
+      and failure_mode_id in (
+        select unnest(array[failure_mode_id, found_failure_mode_id])
+        from ticket
+        where id = %(ticket_id)s
+      )
+    )
+  )
+
+-- name: repaired_mode
+-- Returns the mode that was repaired: its signature, component, and whether one of its parts was used.
+select
+  m.signature,
+  m.component,
+  exists (
+    select
+    from bill_line b
+    join failure_mode_part n on n.part_id = b.part_id
+    where b.ticket_id = t.id
+      and n.failure_mode_id = m.id
+      and b.used > 0
+  ) as component_replaced
+from ticket t
+join failure_mode m on m.id = coalesce(t.found_failure_mode_id, t.failure_mode_id)
+where t.id = %(ticket_id)s
+
+-- name: metrics_of_asset
+-- Returns the metrics that the devices of an asset report.
+select distinct s.metric
+from series s
+join device d on d.id = s.device_id
+where d.asset_id = %(asset_id)s
+order by s.metric
+
+-- name: move_anchor
+-- Begins a new baseline for a metric of an asset; never moves one back.
+insert into anchor (asset_id, metric, anchored_at)
+values (%(asset_id)s, %(metric)s, %(anchored_at)s)
+on conflict (asset_id, metric) do update
+set anchored_at = greatest(anchor.anchored_at, excluded.anchored_at)
+
+-- name: install_component
+-- Records that a component of an asset was replaced by a ticket's work.
+insert into component_installation (asset_id, component, installed_at, source)
+values (%(asset_id)s, %(component)s, %(installed_at)s, 'ticket')
+on conflict do nothing
+
+-- name: reject_prediction
+-- Rejects the prediction of a cancelled ticket, so that the same evidence does not open it again.
+update prediction
+set
+  status = 'rejected',
+  decided_by = %(person_id)s,
+  decision_reason = %(reason)s,
+  updated_at = %(now)s,
+  version = version + 1
+where id = %(prediction_id)s
+  and status = 'open'

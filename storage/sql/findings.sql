@@ -1,0 +1,60 @@
+-- Findings: what detectors claimed, and which assets have evidence that nobody has judged yet.
+
+-- name: insert_findings
+-- Stores findings that are new, and puts those that count (not shadow) before the desk.
+with new as (
+  insert into finding (
+    id, rule_id, series_id, asset_id, metric, detector, direction, severity, shadow,
+    opened_at, value, score, limit_value, evidence, recorded_at
+  )
+  select
+    id, rule_id, series_id, asset_id, metric, detector, direction, severity, shadow,
+    opened_at, value, score, limit_value, evidence::jsonb, %(now)s
+  from unnest(
+    %(id)s::uuid[], %(rule_id)s::bigint[], %(series_id)s::integer[], %(asset_id)s::bigint[], %(metric)s::text[],
+    %(detector)s::text[], %(direction)s::text[], %(severity)s::text[], %(shadow)s::boolean[],
+    %(opened_at)s::timestamptz[], %(value)s::float8[], %(score)s::float8[], %(limit)s::float8[], %(evidence)s::text[]
+  ) as given (
+    id, rule_id, series_id, asset_id, metric, detector, direction, severity, shadow,
+    opened_at, value, score, limit_value, evidence
+  )
+  on conflict do nothing
+  returning asset_id, opened_at, shadow
+)
+insert into evidence_due (asset_id, ts)
+select distinct asset_id, opened_at
+from new
+where not shadow;
+
+-- name: clear_findings
+-- Ends findings; one that has ended already keeps its first end.
+update finding
+set cleared_at = given.cleared_at
+from unnest(
+  %(series_id)s::integer[], %(rule_id)s::bigint[], %(opened_at)s::timestamptz[], %(cleared_at)s::timestamptz[]
+) as given (series_id, rule_id, opened_at, cleared_at)
+where finding.series_id = given.series_id
+  and finding.rule_id = given.rule_id
+  and finding.opened_at = given.opened_at
+  and finding.cleared_at is null;
+
+-- name: findings_of_asset
+-- The findings of an asset that were open at some time within the period, oldest first.
+select
+  id, rule_id, series_id, asset_id, metric, detector, direction, severity, shadow,
+  opened_at, cleared_at, value, score, limit_value, evidence
+from finding
+where asset_id = %(asset_id)s
+  and opened_at <= %(until)s
+  and (opened_at >= %(since)s or cleared_at is null or cleared_at >= %(since)s)
+order by opened_at, id;
+
+-- name: recent_findings
+-- The newest findings of one asset, or of all of them.
+select
+  id, rule_id, series_id, asset_id, metric, detector, direction, severity, shadow,
+  opened_at, cleared_at, value, score, limit_value, evidence
+from finding
+where (%(asset_id)s::bigint is null or asset_id = %(asset_id)s)
+order by opened_at desc, id
+limit %(limit)s;

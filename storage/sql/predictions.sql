@@ -1,0 +1,108 @@
+-- Predictions: one open for each failure mode of an asset; stage and probability only rise while it is open.
+
+-- name: upsert_prediction
+-- Opens a prediction, or takes what is new into the open one.
+insert into prediction (
+  id, asset_id, failure_mode_id, stage, status, probability, evidence_at, first_evidence_at,
+  window_from, window_to, opened_at, updated_at
+)
+values (
+  %(id)s, %(asset_id)s, %(failure_mode_id)s, %(stage)s, 'open', %(probability)s, %(evidence_at)s,
+  %(first_evidence_at)s, %(window_from)s, %(window_to)s, %(now)s, %(now)s
+)
+on conflict (asset_id, failure_mode_id) where status = 'open' do update
+set
+  stage = case when prediction.stage = 'ticket' then 'ticket' else excluded.stage end,
+  probability = greatest(prediction.probability, excluded.probability),
+  evidence_at = greatest(prediction.evidence_at, excluded.evidence_at),
+  window_from = case
+    when excluded.evidence_at >= prediction.evidence_at then excluded.window_from
+    else prediction.window_from
+  end,
+  window_to = case
+    when excluded.evidence_at >= prediction.evidence_at then excluded.window_to
+    else prediction.window_to
+  end,
+  updated_at = excluded.updated_at,
+  version = prediction.version + 1
+returning id, stage;
+
+-- name: save_contribution
+-- Adds a piece of evidence, or its newer weight.
+insert into prediction_evidence (prediction_id, kind, reference, ts, log_odds, summary_en, summary_zh)
+values (%(prediction_id)s, %(kind)s, %(reference)s, %(ts)s, %(log_odds)s, %(summary_en)s, %(summary_zh)s)
+on conflict (prediction_id, kind, reference) do update
+set
+  ts = excluded.ts,
+  log_odds = excluded.log_odds,
+  summary_en = excluded.summary_en,
+  summary_zh = excluded.summary_zh;
+
+-- name: save_predicted_part
+-- Adds a part that the repair will need.
+insert into predicted_part (prediction_id, part_id, quantity, probability)
+select %(prediction_id)s, id, %(quantity)s, %(probability)s
+from part
+where number = %(number)s
+on conflict (prediction_id, part_id) do update
+set
+  quantity = excluded.quantity,
+  probability = excluded.probability;
+
+-- name: findings_behind
+-- The findings that speak for a prediction, with the rules that raised them.
+select finding.id, finding.rule_id
+from prediction_evidence as evidence
+join finding on finding.id = evidence.reference::uuid
+where evidence.prediction_id = %(prediction_id)s
+  and evidence.kind = 'finding'
+order by finding.opened_at, finding.id;
+
+-- name: open_ticket
+-- The open ticket of the failure mode, if there is one.
+select id
+from ticket
+where asset_id = %(asset_id)s
+  and failure_mode_id = %(failure_mode_id)s
+  and state <> 'closed';
+
+-- name: close_answered
+-- Closes the open predictions about a replaced component, except those that a ticket is working on.
+update prediction
+set
+  status = 'closed',
+  updated_at = %(now)s,
+  version = version + 1
+where asset_id = %(asset_id)s
+  and failure_mode_id = any(%(failure_mode_ids)s::bigint[])
+  and status = 'open'
+  and evidence_at <= %(until)s
+  and not exists (
+    select from ticket
+    where ticket.asset_id = prediction.asset_id
+      and ticket.failure_mode_id = prediction.failure_mode_id
+      and ticket.state <> 'closed'
+  );
+
+-- name: lapse_watches
+-- Ends watches whose window has passed on the equipment's clock, as long as no finding behind them is open.
+update prediction
+set
+  status = 'lapsed',
+  updated_at = %(now)s,
+  version = version + 1
+where status = 'open'
+  and stage = 'watch'
+  and window_to < (
+    select max(device.last_reading_at)
+    from device
+    where device.asset_id = prediction.asset_id
+  )
+  and not exists (
+    select
+    from prediction_evidence as evidence
+    join finding on finding.id = evidence.reference::uuid
+    where evidence.prediction_id = prediction.id
+      and evidence.kind = 'finding'
+      and finding.cleared_at is null
+  );

@@ -1,0 +1,291 @@
+"""Tickets as pages and API answers show them: plain rows, read by storage/tickets.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from ticketing.steps import NextStep
+
+
+@dataclass(frozen=True, slots=True)
+class TicketSummary:
+    """A ticket as a list shows it. ``is_breached``: a clock was stopped late, or its overrun has been noticed."""
+
+    id: UUID
+    code: str
+    kind: str
+    state: str
+    outcome: str | None
+    title_en: str
+    title_zh: str
+    priority: int
+    site_id: str
+    asset_id: int
+    asset_tag: str
+    asset_name: str
+    asset_type_id: str
+    failure_mode: str | None
+    failure_mode_en: str | None
+    failure_mode_zh: str | None
+    assignee_id: int | None
+    assignee_name: str | None
+    opened_at: datetime
+    due_at: datetime
+    resolved_at: datetime | None
+    confirmed_at: datetime | None
+    closed_at: datetime | None
+    last_effective_at: datetime
+    is_on_hold: bool
+    is_breached: bool
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class TicketPage:
+    """One page of a list; ``next_cursor`` is None on the last one."""
+
+    items: list[TicketSummary]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRow:
+    """What one row of the database says about a ticket."""
+
+    id: UUID
+    code: str
+    kind: str
+    state: str
+    outcome: str | None
+    title_en: str
+    title_zh: str
+    description: str
+    priority: int
+    priority_reason: dict[str, object]
+    policy_id: int
+    site_id: str
+    site_name: str
+    calendar_id: str
+    asset_id: int
+    asset_tag: str
+    asset_name: str
+    asset_type_id: str
+    failure_mode: str | None
+    failure_mode_en: str | None
+    failure_mode_zh: str | None
+    failure_effect_en: str | None
+    failure_effect_zh: str | None
+    prediction_id: UUID | None
+    requester_id: int | None
+    requester_name: str | None
+    assignee_id: int | None
+    assignee_name: str | None
+    opened_at: datetime
+    due_at: datetime
+    failure_expected_at: datetime | None
+    evidence_at: datetime
+    expected_response_at: datetime | None
+    responded_at: datetime | None
+    resolution_code: str | None
+    found_failure_mode: str | None
+    found_failure_mode_en: str | None
+    found_failure_mode_zh: str | None
+    cause: str | None
+    action_taken: str | None
+    work_finished_at: datetime | None
+    resolved_at: datetime | None
+    confirmed_at: datetime | None
+    confirmed_by: int | None
+    confirmed_by_name: str | None
+    closed_at: datetime | None
+    last_effective_at: datetime
+    version: int
+    timeline_length: int
+    timeline_head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRow:
+    """A clock as stored: ``target_s`` is working time on ``calendar_id``, or round the clock when that is None."""
+
+    clock: str
+    calendar_id: str | None
+    target_s: int
+    started_at: datetime
+    due_at: datetime
+    stopped_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClockView:
+    """A clock as shown; ``state`` is running, paused, met or breached. While paused, ``due_at`` will move on."""
+
+    clock: str
+    state: str
+    target_s: int
+    round_the_clock: bool
+    started_at: datetime
+    due_at: datetime
+    stopped_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldView:
+    """A wait, ended or not."""
+
+    started_at: datetime
+    reason: str
+    review_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One line of the checklist; ``done_by`` is a name."""
+
+    number: int
+    text_en: str
+    text_zh: str
+    done_at: datetime | None
+    done_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BillLineView:
+    """One part: pieces predicted (with probability), issued, used, returned, and on hand in the store."""
+
+    part_number: str
+    name_en: str
+    name_zh: str
+    unit: str
+    predicted: int
+    probability: float | None
+    issued: int
+    used: int
+    returned: int
+    on_hand: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindingView:
+    """A finding the ticket rests on, with what a plot needs: series, opening time, value and limit."""
+
+    id: UUID
+    series_id: int
+    metric: str
+    detector: str
+    direction: str
+    severity: str
+    opened_at: datetime
+    cleared_at: datetime | None
+    value: float
+    score: float
+    limit_value: float
+    unit: str | None
+    evidence: dict[str, float]
+    joined_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionHead:
+    """The prediction that opened the ticket; all times on the equipment's clock."""
+
+    id: UUID
+    stage: str
+    status: str
+    probability: float
+    evidence_at: datetime
+    first_evidence_at: datetime
+    window_from: datetime
+    window_to: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceView:
+    """One piece of evidence and how far it moved the log-odds."""
+
+    kind: str
+    reference: str
+    ts: datetime
+    log_odds: float
+    summary_en: str
+    summary_zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentView:
+    """A file of the ticket; ``added_by`` is a name."""
+
+    id: UUID
+    kind: str
+    file_name: str
+    media_type: str
+    size_bytes: int
+    added_by: str | None
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One event of the timeline; ``hash`` is hexadecimal."""
+
+    number: int
+    at: datetime
+    actor_kind: str
+    actor_id: int | None
+    actor_name: str
+    channel: str
+    command: str
+    from_state: str | None
+    to_state: str
+    effective: bool
+    summary: str
+    facts: dict[str, object]
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchView:
+    """The newest dispatch decision; each candidate has person_id, name, score, parts and excluded_by."""
+
+    at: datetime
+    chosen_id: int | None
+    chosen_name: str | None
+    candidates: list[Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """What the requester answered by the link."""
+
+    solved: bool
+    satisfied: bool
+    cause: str | None
+    comment: str | None
+    answered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TicketDetail:
+    """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link."""
+
+    ticket: TicketRow
+    is_on_hold: bool
+    gates: list[str]
+    clocks: list[ClockView]
+    holds: list[HoldView]
+    tasks: list[TaskView]
+    bill: list[BillLineView]
+    dispatch: DispatchView | None
+    findings: list[FindingView]
+    prediction: PredictionHead | None
+    evidence: list[EvidenceView]
+    attachments: list[AttachmentView]
+    answers: list[AnswerView]
+    timeline: list[EventView]
+    timeline_is_whole: bool
+    next_steps: list[NextStep]
+    confirmation_url_secret: str | None = None
