@@ -1,0 +1,70 @@
+"""How kernels are compiled, and how the machine code is kept for the next start.
+
+numba compiles a kernel at its first call, which takes seconds, so the loops that the bank calls are cached on disk,
+in ``__pycache__`` beside this package or, where that cannot be written, in the user's cache directory. numba's own
+cache looks only at the file of the cached function: after an edit to a helper in another file it would go on
+running the old machine code. Ours is keyed by every source file of this package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numba
+from numba.core.caching import FunctionCache
+
+
+class Record:
+    """A row of a structured array as kernels see it; the dtype says which numbers and arrays its fields are."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - only the dtype knows
+        raise TypeError("kernels run compiled, on rows of structured arrays")
+
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
+        raise TypeError("kernels run compiled, on rows of structured arrays")
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _fingerprint_of_sources() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+SOURCES = _fingerprint_of_sources()
+
+
+class _PackageCache(FunctionCache):
+    """A disk cache that any edit in this package makes stale."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        self._cache_file._source_stamp = SOURCES
+
+    def _index_key(self, sig: object, codegen: object) -> tuple[object, object, str]:
+        # Not the closure, as numba does: the pickle of a kernel in a closure differs from process to process.
+        return sig, codegen.magic_tuple(), SOURCES  # type: ignore[attr-defined]
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a kernel that other kernels call. Its code ends up inside theirs and is not cached by itself."""
+    return cast("Callable[P, R]", numba.njit(function, error_model="numpy", forceinline=True))
+
+
+def cached_kernel(function: Callable[P, R], *, name: str) -> Callable[P, R]:
+    """Compile a kernel that Python calls and keep the machine code under ``name``, unique in this package."""
+    function.__qualname__ = name
+    dispatcher = numba.njit(function, error_model="numpy")
+    # Where neither place can be written, the kernel is compiled anew at every start.
+    with suppress(RuntimeError):
+        dispatcher._cache = _PackageCache(function)  # type: ignore[attr-defined]
+    return cast("Callable[P, R]", dispatcher)

@@ -1,0 +1,172 @@
+"""Adaptive step: a sudden change against the recent past, by median and MAD.
+
+Theory. The recent past is a window of the last ``window`` samples, described by its median and its median absolute
+deviation, which half of the window may be wrong without moving. A sample is judged against the window before it,
+
+    z = |x - median| / max(1.4826 * MAD, floor * sigma),
+
+where sigma is the deviation of the first full window after an anchor: a signal that falls quiet for a while must
+not turn its own next breath into an alarm. The finding opens after ``consecutive`` samples beyond ``limit`` and
+clears when the window has moved over, so it marks the change, not the new level. Slow ramps it never sees: those
+are for ``cusum.py`` and ``level.py``.
+
+The window keeps every n-th sample, 32 at most, because neighbours of a real signal say nearly the same (on SKAB
+keeping 64 or 128 found no more events); the kept ones stand in a ring by time and once more by size, so that the
+median is read off and the MAD found by bisection.
+
+The score is z.
+
+Source: F. R. Hampel, The influence curve and its role in robust estimation, JASA 69 (1974); P. J. Rousseeuw and
+C. Croux, Alternatives to the median absolute deviation, JASA 88 (1993).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.compiling import Record, kernel
+from detectors.episode import OPENED, QUIET, EpisodeParameters, advance, claim, state_dtype
+from detectors.parameters import in_range
+
+KEPT_MAX = 32
+MAD_TO_SIGMA = 1.4826
+
+STATE = state_dtype(
+    # float32 is enough for a distance from the origin, the first sample.
+    ("origin", "f8"),
+    ("median", "f8"),
+    ("spread", "f8"),
+    ("per_spread", "f8"),
+    ("least", "f8"),
+    ("kept", "i4"),
+    ("skipped", "i4"),
+    ("next", "i4"),
+    ("full", "u1"),
+    ("ring", "f4", (KEPT_MAX,)),
+    ("ordered", "f4", (KEPT_MAX,)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepParameters(EpisodeParameters):
+    """``window`` in samples; ``limit`` in spreads of the window; ``floor`` in spreads of the first window.
+
+    >>> from detectors.trial import episodes
+    >>> calm, after = [0.0, 1.0, 0.5, -1.0, -0.5] * 60, [20.0, 21.0] * 150
+    >>> [opened for opened, _ in episodes("step", {"window": 200}, calm + after)]
+    [304]
+    """
+
+    consecutive: int = 5
+    window: int = 300
+    limit: float = 8.0
+    floor: float = 0.25
+
+    def __post_init__(self) -> None:
+        EpisodeParameters.__post_init__(self)
+        in_range("window", self.window, 16, 100_000)
+        in_range("limit", self.limit, 1, 1000)
+        in_range("floor", self.floor, 0, 10)
+
+
+@kernel
+def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, change: Record) -> int:
+    """Judge one sample against the window before it, then let the window move on."""
+    if state.kept == 0:
+        state.origin = value
+    x = value - state.origin
+    what = QUIET
+    if state.per_spread > 0:
+        z = (x - state.median) * state.per_spread
+        side = 1 if z > rule.limit else (-1 if z < -rule.limit else 0)
+        what = advance(state, rule, ts_us, side, side == 0, gap)
+        if what == OPENED:
+            baseline = state.origin + state.median
+            claim(
+                change, value, abs(z), baseline + side * rule.limit * state.spread, baseline, state.spread,
+                state.beyond_count,
+            )  # fmt: skip
+            change.window_start_us = state.beyond_since_us
+    state.skipped += 1
+    if state.kept == 0 or state.skipped >= _stride(rule.window):
+        state.skipped = 0
+        _keep(state, rule, np.float32(x))
+    return what
+
+
+@kernel
+def _stride(window: int) -> int:
+    return (window + KEPT_MAX - 1) // KEPT_MAX
+
+
+@kernel
+def _keep(state: Record, rule: Record, x: np.float32) -> None:
+    capacity = max(8, min(KEPT_MAX, rule.window // _stride(rule.window)))
+    ring, ordered = state.ring, state.ordered
+    if state.kept < capacity:
+        place = state.kept
+        state.kept += 1
+    else:
+        place = _below(ordered, capacity, ring[state.next])
+    # Close the gap of the value that leaves and open one where x belongs: the block between them moves by one.
+    target = _below(ordered, state.kept if state.full else place, x)
+    if target > place:
+        target -= 1
+        for i in range(place, target):
+            ordered[i] = ordered[i + 1]
+    else:
+        for i in range(place, target, -1):
+            ordered[i] = ordered[i - 1]
+    ordered[target] = x
+    ring[state.next] = x
+    state.next = state.next + 1 if state.next + 1 < capacity else 0
+    if state.kept < capacity:
+        return
+    if not state.full:
+        state.full = 1
+        state.least = rule.floor * _deviation(ordered, capacity)
+    _describe_window(state, ordered, capacity)
+
+
+@kernel
+def _below(ordered: np.ndarray, size: int, x: np.float32) -> int:
+    """Return how many of the first ``size`` values are below x, by bisection without unpredictable branches."""
+    start, length = 0, size
+    while length > 1:
+        half = length >> 1
+        start = start + half if ordered[start + half - 1] < x else start
+        length -= half
+    return start + (1 if length == 1 and ordered[start] < x else 0)
+
+
+@kernel
+def _describe_window(state: Record, ordered: np.ndarray, size: int) -> None:
+    half = size // 2
+    median = ordered[half] if size % 2 else (ordered[half - 1] + ordered[half]) / 2
+    # The MAD is the half-th smallest distance from the median. Distances grow outwards on both sides, so the closest
+    # ``half`` values are neighbours ordered[start : start + half]; bisection finds where they start.
+    low, length = 0, size - half
+    while length > 0:
+        start = low + (length >> 1)
+        outside = median - ordered[start] > ordered[start + half] - median
+        low = start + 1 if outside else low
+        length = length - (length >> 1) - 1 if outside else length >> 1
+    mad = max(median - ordered[low], ordered[low + half - 1] - median)
+    state.median = median
+    state.spread = max(MAD_TO_SIGMA * mad, state.least)
+    state.per_spread = 1 / state.spread if state.spread > 0 else 0.0
+
+
+@kernel
+def _deviation(ordered: np.ndarray, size: int) -> float:
+    total = 0.0
+    for i in range(size):
+        total += ordered[i]
+    mean = total / size
+    squares = 0.0
+    for i in range(size):
+        squares += (ordered[i] - mean) ** 2
+    return math.sqrt(squares / (size - 1))

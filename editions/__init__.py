@@ -1,0 +1,1 @@
+"""Ready-made configurations: failure-mode libraries, policies and editions. Data only, no code."""
