@@ -1,0 +1,394 @@
+"""The life of a ticket, whole: the theory in prose, THE TABLE, and a small interpreter.
+
+A ticket is in exactly one of five states: new, dispatched, accepted, executing, closed. Everything that
+happens to it is a *command*. A command is legal when the table has a row for it that starts in the ticket's
+state, names the actor among those who may, and whose conditions hold; otherwise it is refused and nothing
+changes. Hold, resolution and confirmation are facts about an executing ticket, not further states: they are
+the *conditions* of the table.
+
+Three ideas keep the clocks honest (SPEC T3, T4). Viewing is not accepting, accepting is not responding: only
+to depart, to arrive, or to start executing with a photo or an operation log stops the respond clock. Only
+*effective* commands, those that leave evidence of work, renew ``last_effective_at``. And a resolution that the
+requester disputes was none: its clock runs on from where it would be.
+
+Every command writes one event to the timeline. Commands that only observe (view, join, overdue, unassigned,
+review) keep the version, so that they never make a person's half-written form stale.
+
+``docs/lifecycle.md`` is generated from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import assert_never
+
+from domain.refusals import Refused
+from ticketing.actors import Actor, ActorKind, Role
+from ticketing.closure import unpassed_gates
+from ticketing.facts import Fact, FactType, FactValue, check_facts
+from ticketing.summaries import check_summary
+from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, Outcome, State, Ticket
+
+
+class Command(StrEnum):
+    """What can be done to a ticket. The last six are the system's own."""
+
+    DISPATCH = "dispatch"
+    ACCEPT = "accept"
+    DEPART = "depart"
+    ARRIVE = "arrive"
+    EXECUTE = "execute"
+    NOTE = "note"
+    HOLD = "hold"
+    RESUME = "resume"
+    USE_PARTS = "use_parts"
+    COMPLETE_TASK = "complete_task"
+    RESOLVE = "resolve"
+    REQUEST_CONFIRMATION = "request_confirmation"
+    CONFIRM = "confirm"
+    DISPUTE = "dispute"
+    CLOSE = "close"
+    CANCEL = "cancel"
+    VIEW = "view"
+    OPEN = "open"
+    JOIN = "join"
+    UNASSIGNED = "unassigned"
+    OVERDUE = "overdue"
+    REVIEW = "review"
+
+
+class Who(StrEnum):
+    """Who may. A supervisor's rights are an admin's too; roles count at the ticket's site."""
+
+    ASSIGNEE = "assignee"
+    ENGINEER = "engineer"
+    SUPERVISOR = "supervisor"
+    PLANNER = "planner"
+    REQUESTER = "requester"
+    LINK = "link"
+    SYSTEM = "system"
+
+
+class Condition(StrEnum):
+    """What must hold beside the state."""
+
+    NOT_ON_HOLD = "not_on_hold"
+    ON_HOLD = "on_hold"
+    NOT_RESOLVED = "not_resolved"
+    RESOLVED = "resolved"
+    NOT_CONFIRMED = "not_confirmed"
+    GATES_PASSED = "gates_passed"
+
+
+class Source(StrEnum):
+    """Where a recorded value comes from when it is not the fact of the same name."""
+
+    FACT = "fact"
+    NOW = "now"
+    NOW_ONCE = "now_once"
+    ACTOR = "actor"
+    NOTHING = "nothing"
+    RESOLUTION = "resolution"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One row. ``to`` None leaves the state. ``records`` maps fields of the ticket to their source."""
+
+    command: Command
+    origins: tuple[State, ...]
+    to: State | None
+    who: tuple[Who, ...]
+    facts: tuple[Fact, ...] = ()
+    when: tuple[Condition, ...] = ()
+    effective: bool = False
+    stops: tuple[Clock, ...] = ()
+    starts: tuple[Clock, ...] = ()
+    records: Mapping[str, Source] | None = None
+    observes: bool = False
+    summary_required: bool = False
+
+
+NEW, DISPATCHED, ACCEPTED, EXECUTING, CLOSED = State
+OPEN_STATES = (NEW, DISPATCHED, ACCEPTED, EXECUTING)
+WORKING = (ACCEPTED, EXECUTING)
+PEOPLE = (Who.ASSIGNEE, Who.ENGINEER, Who.SUPERVISOR, Who.PLANNER, Who.REQUESTER)
+AT_WORK = (Condition.NOT_ON_HOLD, Condition.NOT_RESOLVED)
+
+_ASSIGNEE_ID = Fact("assignee_id", FactType.PERSON, "Engineer", "工程师")
+_EXPECTED = Fact("expected_response_at", FactType.FUTURE_TIME, "Expected response time", "预计响应时间")
+_LATITUDE = Fact("latitude", FactType.NUMBER, "Latitude", "纬度", required=False)
+_LONGITUDE = Fact("longitude", FactType.NUMBER, "Longitude", "经度", required=False)
+_EVIDENCE = Fact("attachment_id", FactType.ATTACHMENT, "First photo or operation log", "首张照片或操作日志")
+_CONTENT = Fact("content", FactType.TEXT, "Content", "内容")
+_HOLD_REASON = Fact("reason", FactType.CHOICE, "Reason", "原因", options=tuple(HoldReason))
+_REVIEW_AT = Fact("review_at", FactType.FUTURE_TIME, "Review date", "复查时间")
+_LINES = Fact("lines", FactType.LINES, "Parts issued, used, returned (totals)", "备件领用、使用、退回（累计）")
+_TASK = Fact("number", FactType.INTEGER, "Task", "任务")
+_CODE = Fact("resolution_code", FactType.CHOICE, "Resolution", "处理结论", options=tuple(RESOLUTION_CODES))
+_FOUND = Fact("found_failure_mode", FactType.FAILURE_MODE, "Failure mode found", "实际失效模式", required=False)
+_CAUSE = Fact("cause", FactType.TEXT, "Cause", "原因")
+_ACTION = Fact("action_taken", FactType.TEXT, "Action taken", "处理措施")
+_FINISHED = Fact(
+    "work_finished_at", FactType.TIME, "Work finished (equipment time)", "完工时间（设备时间）", required=False
+)
+_SATISFIED = Fact("satisfied", FactType.BOOLEAN, "Satisfied?", "是否满意？", required=False)
+_COMMENT = Fact("comment", FactType.TEXT, "Comment", "意见", required=False, may_be_brief=True)
+_STILL_WRONG = Fact("cause", FactType.TEXT, "What is still wrong?", "仍存在什么问题？", may_be_brief=True)
+_REASON = Fact("reason", FactType.TEXT, "Reason", "原因")
+
+_FORGET_RESOLUTION = dict.fromkeys(("resolved_at", "confirmed_at", "confirmed_by"), Source.NOTHING)
+
+C, W, K, S = Command, Who, Clock, Source
+# fmt: off
+TABLE: tuple[Step, ...] = (
+    Step(C.DISPATCH, (NEW,), DISPATCHED, (W.SUPERVISOR, W.PLANNER, W.SYSTEM), (_ASSIGNEE_ID,),
+         records={"assignee_id": S.FACT}),
+    Step(C.DISPATCH, (DISPATCHED,), DISPATCHED, (W.SUPERVISOR, W.PLANNER), (_ASSIGNEE_ID,),
+         records={"assignee_id": S.FACT}),
+    # Taken from the one who had accepted it: the next engineer gets an accept clock of their own.
+    Step(C.DISPATCH, WORKING, DISPATCHED, (W.SUPERVISOR,), (_ASSIGNEE_ID,), AT_WORK,
+         stops=(K.PROMISE,), starts=(K.ACCEPT,),
+         records={"assignee_id": S.FACT, "expected_response_at": S.NOTHING}),
+    Step(C.ACCEPT, (DISPATCHED,), ACCEPTED, (W.ASSIGNEE,), (_EXPECTED,),
+         stops=(K.ACCEPT,), starts=(K.PROMISE,), records={"expected_response_at": S.FACT}),
+    # A claim: an engineer whom the dispatch rules allow takes a new ticket.
+    Step(C.ACCEPT, (NEW,), ACCEPTED, (W.ENGINEER,), (_EXPECTED,),
+         stops=(K.ACCEPT,), starts=(K.PROMISE,), records={"assignee_id": S.ACTOR, "expected_response_at": S.FACT}),
+    Step(C.DEPART, WORKING, None, (W.ASSIGNEE,), (_LATITUDE, _LONGITUDE), AT_WORK, effective=True,
+         stops=(K.RESPOND, K.PROMISE), records={"responded_at": S.NOW_ONCE}),
+    Step(C.ARRIVE, WORKING, None, (W.ASSIGNEE,), (_LATITUDE, _LONGITUDE), AT_WORK, effective=True,
+         stops=(K.RESPOND, K.PROMISE), records={"responded_at": S.NOW_ONCE}),
+    Step(C.EXECUTE, (ACCEPTED,), EXECUTING, (W.ASSIGNEE,), (_EVIDENCE,), AT_WORK, effective=True,
+         stops=(K.RESPOND, K.PROMISE), records={"responded_at": S.NOW_ONCE}, summary_required=True),
+    Step(C.NOTE, OPEN_STATES, None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR, W.PLANNER), (_CONTENT,), effective=True,
+         summary_required=True),
+    # A requester who asks again is no sign that anybody works.
+    Step(C.NOTE, OPEN_STATES, None, (W.REQUESTER,), (_CONTENT,)),
+    Step(C.HOLD, WORKING, None, (W.ASSIGNEE, W.SUPERVISOR), (_HOLD_REASON, _REVIEW_AT), AT_WORK),
+    Step(C.RESUME, WORKING, None, (W.ASSIGNEE, W.SUPERVISOR, W.PLANNER), (), (Condition.ON_HOLD,)),
+    Step(C.USE_PARTS, (EXECUTING,), None, (W.ASSIGNEE, W.SUPERVISOR), (_LINES,), (Condition.NOT_ON_HOLD,),
+         effective=True),
+    Step(C.COMPLETE_TASK, (EXECUTING,), None, (W.ASSIGNEE,), (_TASK,), (Condition.NOT_ON_HOLD,), effective=True),
+    Step(C.RESOLVE, (EXECUTING,), None, (W.ASSIGNEE,), (_CODE, _FOUND, _CAUSE, _ACTION, _FINISHED), AT_WORK,
+         effective=True, stops=(K.RESOLVE,), summary_required=True,
+         records={"resolution_code": S.FACT, "found_failure_mode": S.FACT, "cause": S.FACT, "action_taken": S.FACT,
+                  "work_finished_at": S.FACT, "resolved_at": S.NOW}),
+    Step(C.REQUEST_CONFIRMATION, (EXECUTING,), None, (W.ASSIGNEE, W.SUPERVISOR, W.REQUESTER), (),
+         (Condition.RESOLVED, Condition.NOT_CONFIRMED)),
+    Step(C.CONFIRM, (EXECUTING,), None, (W.LINK, W.SUPERVISOR), (_SATISFIED, _COMMENT),
+         (Condition.RESOLVED, Condition.NOT_CONFIRMED), records={"confirmed_at": S.NOW, "confirmed_by": S.ACTOR}),
+    # "Not solved": the resolution is taken back and its clock has never stopped.
+    Step(C.DISPUTE, (EXECUTING,), None, (W.LINK, W.SUPERVISOR), (_STILL_WRONG, _COMMENT, _SATISFIED),
+         (Condition.RESOLVED, Condition.NOT_CONFIRMED), starts=(K.RESOLVE,), records=_FORGET_RESOLUTION),
+    Step(C.CLOSE, (EXECUTING,), CLOSED, (W.ASSIGNEE, W.SUPERVISOR), (),
+         (Condition.NOT_ON_HOLD, Condition.GATES_PASSED), stops=(K.CLOSE,),
+         records={"closed_at": S.NOW, "outcome": S.RESOLUTION}),
+    Step(C.CANCEL, OPEN_STATES, CLOSED, (W.SUPERVISOR, W.PLANNER), (_REASON,), stops=(*SLA_CLOCKS, K.PROMISE),
+         records={"closed_at": S.NOW, "outcome": S.CANCELLED}),
+    Step(C.VIEW, tuple(State), None, PEOPLE, observes=True),
+    Step(C.JOIN, OPEN_STATES, None, (W.SYSTEM,), observes=True),
+    Step(C.UNASSIGNED, (NEW,), None, (W.SYSTEM,), observes=True),
+    Step(C.OVERDUE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
+    Step(C.REVIEW, WORKING, None, (W.SYSTEM,), (), (Condition.ON_HOLD,), observes=True),
+)
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a legal command does: the ticket after it, the clocks it touches, and what the timeline records."""
+
+    step: Step
+    before: Ticket
+    after: Ticket
+    facts: dict[str, FactValue]
+    summary: str
+
+
+def decide(
+    ticket: Ticket,
+    command: Command,
+    facts: Mapping[str, object],
+    actor: Actor,
+    now: datetime,
+    *,
+    summary: str = "",
+) -> Decision:
+    """Judge one command. Return what it does, or raise ``Refused`` by name; nothing is changed here."""
+    rows = [step for step in TABLE if step.command is command and ticket.state in step.origins]
+    if not rows:
+        raise _illegal(ticket, command, f"a ticket that is {' or '.join(_origins(command)) or 'not yet opened'}")
+    permitted = [step for step in rows if any(_is(who, actor, ticket) for who in step.who)]
+    if not permitted:
+        raise _not_permitted(ticket, rows[0], actor)
+    step = permitted[0]
+    for condition in step.when:
+        _check_condition(condition, ticket, command)
+    parsed = {} if step.who == (Who.SYSTEM,) else check_facts(step.facts, facts, now)
+    if command is Command.RESOLVE:
+        parsed = _complete_resolution(ticket, parsed, now)
+    said = check_summary(summary, required=step.summary_required)
+    return Decision(step, ticket, _after(ticket, step, parsed, actor, now), parsed, said)
+
+
+def steps_for(ticket: Ticket, actor: Actor) -> list[Step]:
+    """Return the rows that start in the ticket's state and that the actor may take, whatever their conditions."""
+    return [step for step in TABLE if ticket.state in step.origins and any(_is(who, actor, ticket) for who in step.who)]
+
+
+def unmet(step: Step, ticket: Ticket) -> list[Condition]:
+    """Return the conditions of ``step`` that do not hold now."""
+    return [condition for condition in step.when if not _holds(condition, ticket)]
+
+
+def _after(ticket: Ticket, step: Step, facts: Mapping[str, FactValue], actor: Actor, now: datetime) -> Ticket:
+    changes: dict[str, object] = {}
+    for field, source in (step.records or {}).items():
+        changes[field] = _value(field, source, ticket, facts, actor, now)
+    return replace(
+        ticket,
+        state=step.to or ticket.state,
+        version=ticket.version if step.observes else ticket.version + 1,
+        last_effective_at=now if step.effective else ticket.last_effective_at,
+        **changes,  # type: ignore[arg-type]  # the table's field names are checked by a test
+    )
+
+
+def _value(
+    field: str, source: Source, ticket: Ticket, facts: Mapping[str, FactValue], actor: Actor, now: datetime
+) -> object:
+    match source:
+        case Source.FACT:
+            value = facts.get(field)
+            return Outcome(str(value)) if field == "resolution_code" else value
+        case Source.NOW:
+            return now
+        case Source.NOW_ONCE:
+            return getattr(ticket, field) or now
+        case Source.ACTOR:
+            return actor.person_id
+        case Source.NOTHING:
+            return None
+        case Source.RESOLUTION:
+            return ticket.resolution_code
+        case Source.CANCELLED:
+            return Outcome.CANCELLED
+        case _:
+            assert_never(source)
+
+
+def _complete_resolution(ticket: Ticket, facts: dict[str, FactValue], now: datetime) -> dict[str, FactValue]:
+    """Fill in what a resolution leaves unsaid: work ends now, and a repair mended what was expected.
+
+    Work ends on the equipment's clock, after the evidence and not in the future.
+    """
+    finished = facts.get("work_finished_at", now)
+    if not isinstance(finished, datetime) or not ticket.evidence_at <= finished <= now:
+        raise Refused(
+            "invalid_fact",
+            expected=f"work_finished_at between {ticket.evidence_at.isoformat()} and {now.isoformat()}",
+            got=str(finished),
+            remedy="Give the equipment's time at which the work was finished.",
+        )
+    completed = {**facts, "work_finished_at": finished}
+    if facts["resolution_code"] == Outcome.REPAIRED and ticket.failure_mode is not None:
+        completed.setdefault("found_failure_mode", ticket.failure_mode)
+    return completed
+
+
+def _is(who: Who, actor: Actor, ticket: Ticket) -> bool:
+    match who:
+        case Who.ASSIGNEE:
+            return actor.kind is ActorKind.PERSON and None is not actor.person_id == ticket.assignee_id
+        case Who.ENGINEER | Who.PLANNER:
+            return actor.kind is ActorKind.PERSON and actor.holds(Role(who.value), ticket.site_id)
+        case Who.SUPERVISOR:
+            return actor.kind is ActorKind.PERSON and (
+                actor.holds(Role.SUPERVISOR, ticket.site_id) or actor.holds(Role.ADMIN, ticket.site_id)
+            )
+        case Who.REQUESTER:
+            return actor.kind is ActorKind.PERSON and None is not actor.person_id == ticket.requester_id
+        case Who.LINK:
+            return actor.kind is ActorKind.REQUESTER
+        case Who.SYSTEM:
+            return actor.kind is ActorKind.SYSTEM
+        case _:
+            assert_never(who)
+
+
+def _holds(condition: Condition, ticket: Ticket) -> bool:
+    match condition:
+        case Condition.ON_HOLD:
+            return ticket.is_on_hold
+        case Condition.NOT_ON_HOLD:
+            return not ticket.is_on_hold
+        case Condition.RESOLVED:
+            return ticket.resolved_at is not None
+        case Condition.NOT_RESOLVED:
+            return ticket.resolved_at is None
+        case Condition.NOT_CONFIRMED:
+            return ticket.confirmed_at is None
+        case Condition.GATES_PASSED:
+            return not unpassed_gates(ticket)
+        case _:
+            assert_never(condition)
+
+
+REMEDIES: dict[Condition, tuple[str, str]] = {
+    Condition.NOT_ON_HOLD: ("a ticket that is not on hold", "Resume it first."),
+    Condition.ON_HOLD: ("a ticket on hold", "There is no hold to end."),
+    Condition.NOT_RESOLVED: ("a ticket without a resolution", "A resolution waits for the requester's answer."),
+    Condition.RESOLVED: ("a ticket with a resolution", "Submit the resolution first."),
+    Condition.NOT_CONFIRMED: ("a ticket that is not confirmed yet", "It is confirmed; close it."),
+}
+
+
+def _check_condition(condition: Condition, ticket: Ticket, command: Command) -> None:
+    if _holds(condition, ticket):
+        return
+    if condition is Condition.GATES_PASSED:
+        blocked = unpassed_gates(ticket)
+        raise Refused(
+            "gate_not_passed",
+            expected="every closure gate passed",
+            got="not passed: " + ", ".join(gate.value for gate in blocked),
+            remedy=" ".join(gate.remedy_en for gate in blocked),
+        )
+    expected, remedy = REMEDIES[condition]
+    raise _illegal(ticket, command, expected, remedy)
+
+
+def _origins(command: Command) -> list[str]:
+    found = {state for step in TABLE if step.command is command for state in step.origins}
+    return [state.value for state in State if state in found]
+
+
+def _illegal(ticket: Ticket, command: Command, expected: str, remedy: str = "") -> Refused:
+    held = " on hold" if ticket.is_on_hold else ""
+    return Refused(
+        "not_a_legal_step",
+        expected=f"{expected} for '{command.value}'",
+        got=f"{ticket.code}, which is {ticket.state.value}{held}",
+        remedy=remedy or "See the ticket's next steps.",
+    )
+
+
+def _not_permitted(ticket: Ticket, step: Step, actor: Actor) -> Refused:
+    if step.command is Command.ACCEPT and ticket.assignee_id is not None:
+        return Refused(
+            "already_claimed",
+            expected="a ticket that is dispatched to you or to nobody",
+            got=f"{ticket.code}, which person {ticket.assignee_id} has",
+            remedy="Take another ticket, or ask a supervisor to dispatch this one to you.",
+        )
+    return Refused(
+        "not_permitted",
+        expected=" or ".join(who.value for who in step.who) + f" for '{step.command.value}'",
+        got=actor.name,
+        remedy="Ask one who may.",
+    )

@@ -1,0 +1,157 @@
+"""Next steps: what an actor may do with a ticket now, and what it needs, so that no client has rules of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ticketing.actors import Actor
+from ticketing.closure import unpassed_gates
+from ticketing.facts import Fact
+from ticketing.lifecycle import Command, Condition, Step, steps_for, unmet
+from ticketing.ticket import State, Ticket
+
+LABELS: dict[Command, tuple[str, str]] = {
+    Command.DISPATCH: ("Dispatch", "分派"),
+    Command.ACCEPT: ("Accept", "受理"),
+    Command.DEPART: ("Depart", "出发"),
+    Command.ARRIVE: ("Arrive on site", "到达现场"),
+    Command.EXECUTE: ("Start work", "开始执行"),
+    Command.NOTE: ("Add a note", "添加记录"),
+    Command.HOLD: ("Put on hold", "挂起"),
+    Command.RESUME: ("Resume", "恢复"),
+    Command.USE_PARTS: ("Record parts", "登记备件"),
+    Command.COMPLETE_TASK: ("Complete a task", "完成任务"),
+    Command.RESOLVE: ("Submit resolution", "提交处理结论"),
+    Command.REQUEST_CONFIRMATION: ("Ask for confirmation", "请求确认"),
+    Command.CONFIRM: ("Confirm for the requester", "代报修人确认"),
+    Command.DISPUTE: ("Not solved", "未解决"),
+    Command.CLOSE: ("Close", "关闭"),
+    Command.CANCEL: ("Cancel", "取消"),
+    Command.VIEW: ("View", "查看"),
+    Command.OPEN: ("Opened", "新建"),
+    Command.JOIN: ("New evidence joined", "新证据并入"),
+    Command.UNASSIGNED: ("Nobody fits", "无人可派"),
+    Command.OVERDUE: ("Overdue", "超时"),
+    Command.REVIEW: ("Hold is due for review", "挂起到期复查"),
+}
+
+OPTION_LABELS: dict[str, tuple[str, str]] = {
+    "repaired": ("Repaired", "已修复"),
+    "false_alarm": ("False alarm", "误报"),
+    "no_fault_found": ("No fault found", "未发现故障"),
+    "deferred": ("Deferred", "延期处理"),
+    "parts": ("Waiting for parts", "等待备件"),
+    "requester": ("Waiting for the requester", "等待报修人"),
+    "approval": ("Waiting for approval", "等待审批"),
+    "access": ("No access", "无法进入现场"),
+    "shutdown_window": ("Waiting for a shutdown", "等待停机窗口"),
+}
+
+# What comes next, state by state, the most advanced first: the first of these that is legal and not blocked is
+# the primary step. Once under way the engineer starts work; before, they depart.
+PRIMARY: dict[State, tuple[Command, ...]] = {
+    State.NEW: (Command.DISPATCH, Command.ACCEPT),
+    State.DISPATCHED: (Command.ACCEPT,),
+    State.ACCEPTED: (Command.RESUME, Command.DEPART, Command.EXECUTE),
+    State.EXECUTING: (
+        Command.RESUME,
+        Command.CLOSE,
+        Command.CONFIRM,
+        Command.COMPLETE_TASK,
+        Command.USE_PARTS,
+        Command.RESOLVE,
+        Command.REQUEST_CONFIRMATION,
+    ),
+    State.CLOSED: (),
+}
+HIDDEN = (Command.VIEW,)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice of a fact, with its label."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactNeed:
+    """A fact to ask for. ``type`` is a ``FactType``; ``options`` are filled for choices, people, tasks and files."""
+
+    name: str
+    type: str
+    label: str
+    required: bool
+    options: list[Option]
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """A command the actor may take; with ``blocked_by`` sentences while something else must come first."""
+
+    command: str
+    label: str
+    primary: bool
+    summary_required: bool
+    facts: list[FactNeed]
+    blocked_by: list[str]
+
+
+def label(command: Command, language: str) -> str:
+    """Return the command's name in ``language`` ("en" or "zh")."""
+    return LABELS[command][language == "zh"]
+
+
+def next_steps(ticket: Ticket, actor: Actor, language: str) -> list[NextStep]:
+    """Return the commands that the table allows the actor now, the primary one first.
+
+    Steps that only a passing condition blocks are left out, except to close: its open gates are the to-do list.
+    """
+    found: list[NextStep] = []
+    for step in steps_for(ticket, actor):
+        blocked = unmet(step, ticket)
+        if step.command is Command.COMPLETE_TASK and ticket.open_tasks == 0:
+            continue
+        if step.command in HIDDEN or (blocked and blocked != [Condition.GATES_PASSED]):
+            continue
+        found.append(_next_step(step, ticket, blocked, language))
+    return _with_primary(found, ticket)
+
+
+def _next_step(step: Step, ticket: Ticket, blocked: list[Condition], language: str) -> NextStep:
+    gates = unpassed_gates(ticket) if blocked else []
+    return NextStep(
+        command=step.command.value,
+        label=label(step.command, language),
+        primary=False,
+        summary_required=step.summary_required,
+        facts=[_need(fact, language) for fact in step.facts],
+        blocked_by=[gate.remedy_zh if language == "zh" else gate.remedy_en for gate in gates],
+    )
+
+
+def _need(fact: Fact, language: str) -> FactNeed:
+    options = [Option(option, OPTION_LABELS.get(option, (option, option))[language == "zh"]) for option in fact.options]
+    text = fact.label_zh if language == "zh" else fact.label_en
+    return FactNeed(fact.name, fact.type.value, text, fact.required, options)
+
+
+def _with_primary(steps: list[NextStep], ticket: Ticket) -> list[NextStep]:
+    order = [command.value for command in PRIMARY[ticket.state] if not _is_done(command, ticket)]
+    ready = [step for step in steps if step.command in order and not step.blocked_by]
+    chosen = min(ready, key=lambda step: order.index(step.command), default=None)
+    return sorted((replace(step, primary=step is chosen) for step in steps), key=lambda step: not step.primary)
+
+
+def _is_done(command: Command, ticket: Ticket) -> bool:
+    """Say whether the step, though legal, has nothing left to do, so that it is not the next one."""
+    match command:
+        case Command.DEPART:
+            return ticket.responded_at is not None
+        case Command.COMPLETE_TASK:
+            return ticket.open_tasks == 0
+        case Command.USE_PARTS:
+            return not ticket.unreconciled_parts
+        case _:
+            return False

@@ -1,0 +1,118 @@
+"""A ticket as its rules see it: states, outcomes, clocks, and the facts that the table's conditions read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class State(StrEnum):
+    """The five atomic states (SPEC T1), in the order of a ticket's life."""
+
+    NEW = "new"
+    DISPATCHED = "dispatched"
+    ACCEPTED = "accepted"
+    EXECUTING = "executing"
+    CLOSED = "closed"
+
+
+class Kind(StrEnum):
+    """Where the work comes from (SPEC T8)."""
+
+    PREVENTIVE = "preventive"
+    CORRECTIVE = "corrective"
+    INSPECTION = "inspection"
+    PRODUCTION = "production"
+
+
+class Outcome(StrEnum):
+    """What a closed ticket came to. All but the last are resolution codes that an engineer submits."""
+
+    REPAIRED = "repaired"
+    FALSE_ALARM = "false_alarm"
+    NO_FAULT_FOUND = "no_fault_found"
+    DEFERRED = "deferred"
+    CANCELLED = "cancelled"
+
+
+RESOLUTION_CODES = (Outcome.REPAIRED, Outcome.FALSE_ALARM, Outcome.NO_FAULT_FOUND, Outcome.DEFERRED)
+
+
+class Clock(StrEnum):
+    """What is timed: the four of the SLA (SPEC S2), and the response time an engineer promised (SPEC T2)."""
+
+    ACCEPT = "accept"
+    RESPOND = "respond"
+    RESOLVE = "resolve"
+    CLOSE = "close"
+    PROMISE = "promise"
+
+
+SLA_CLOCKS = (Clock.ACCEPT, Clock.RESPOND, Clock.RESOLVE, Clock.CLOSE)
+
+
+class HoldReason(StrEnum):
+    """Why work waits (SPEC T5)."""
+
+    PARTS = "parts"
+    REQUESTER = "requester"
+    APPROVAL = "approval"
+    ACCESS = "access"
+    SHUTDOWN_WINDOW = "shutdown_window"
+
+
+@dataclass(frozen=True, slots=True)
+class PartLine:
+    """What became of one part: pieces issued from stock, used, and returned."""
+
+    part_number: str
+    issued: int
+    used: int
+    returned: int
+
+    @property
+    def is_reconciled(self) -> bool:
+        """Say whether every issued piece was either used or returned (SPEC C2)."""
+        return self.issued == self.used + self.returned
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One ticket at one moment. Datetimes are aware UTC.
+
+    ``evidence_at`` and ``work_finished_at`` are equipment time, all others wall time. ``is_on_hold``,
+    ``open_tasks``, ``unreconciled_parts`` and ``attachments`` are counted from the ticket's other records.
+    """
+
+    id: UUID
+    code: str
+    kind: Kind
+    state: State
+    outcome: Outcome | None
+    site_id: str
+    asset_id: int
+    failure_mode: str | None
+    requester_id: int | None
+    assignee_id: int | None
+    opened_at: datetime
+    due_at: datetime
+    evidence_at: datetime
+    last_effective_at: datetime
+    version: int
+    expected_response_at: datetime | None = None
+    responded_at: datetime | None = None
+    resolution_code: Outcome | None = None
+    found_failure_mode: str | None = None
+    cause: str | None = None
+    action_taken: str | None = None
+    work_finished_at: datetime | None = None
+    resolved_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    confirmed_by: int | None = None
+    closed_at: datetime | None = None
+    is_on_hold: bool = False
+    open_tasks: int = 0
+    unreconciled_parts: tuple[str, ...] = ()
+    attachments: int = 0
