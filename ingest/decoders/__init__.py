@@ -1,0 +1,1 @@
+"""One decoder a file: bytes in, readings and events out, or a named refusal."""

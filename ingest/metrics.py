@@ -1,0 +1,26 @@
+"""What ingest counts, for Prometheus. Every outcome of a message has its counter."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+MESSAGES = Counter("wearsight_ingest_messages", "Messages stored or set aside.")
+READINGS = Counter("wearsight_ingest_readings", "Readings stored.")
+REPEATED = Counter("wearsight_ingest_readings_repeated", "Readings that were there already.")
+LATE = Counter("wearsight_ingest_readings_late", "Readings stored but not judged, because newer ones had been.")
+EVENTS = Counter("wearsight_ingest_events", "Events stored.")
+QUARANTINED = Counter("wearsight_ingest_quarantined", "Messages set aside.", ["reason"])
+REPLAYED = Counter("wearsight_ingest_replayed", "Messages tried again out of quarantine.", ["result"])
+GAPS = Counter("wearsight_ingest_sequence_gaps", "Gaps seen in devices' sequence numbers.")
+CHANGES = Counter("wearsight_ingest_finding_changes", "Findings opened or cleared.")
+JUDGING_FAILED = Counter("wearsight_ingest_judging_failures", "Times that stored readings could not be judged.")
+CONNECTS = Counter("wearsight_ingest_connects", "Connections to the broker.")
+DATABASE_RETRIES = Counter("wearsight_ingest_database_retries", "Batches tried again because the database failed.")
+BATCH_SECONDS = Histogram(
+    "wearsight_ingest_batch_seconds",
+    "Time from taking a batch to its commit.",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60),
+)
+QUEUED = Gauge("wearsight_ingest_queued_messages", "Messages waiting to be stored.")
+HELD = Gauge("wearsight_ingest_held_devices", "Devices whose readings are stored but wait to be judged in order.")
+PROCESSED_AT = Gauge("wearsight_ingest_last_processed_timestamp_seconds", "When the last message was stored.")
