@@ -1,0 +1,68 @@
+"""What people read, in English and Chinese, per kind of message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from notify.channel import DeliveryError
+
+# Fields come from the message's body; titles are already in the reader's language.
+TEXTS: dict[str, tuple[str, str]] = {
+    "ticket.dispatched": (
+        "P{priority} {code} is yours: {title}. Due {due_at} UTC.",
+        "P{priority} {code} 已分派给您：{title}。截止 {due_at} UTC。",
+    ),
+    "ticket.unassigned": (
+        "Nobody fits P{priority} {code}: {title}. See the dispatch decision for the reasons.",
+        "P{priority} {code} 无人可派：{title}。原因见派工记录。",
+    ),
+    "ticket.overdue": (
+        "P{priority} {code} is overdue ({clock}): {title}.",
+        "P{priority} {code} 已超时（{clock_zh}）：{title}。",
+    ),
+    "ticket.review": (
+        "The hold on {code} is due for review ({reason}): {title}.",
+        "{code} 的挂起已到复查时间（{reason_zh}）：{title}。",
+    ),
+    "confirmation.requested": (
+        "{code} is reported as solved: {title}. Please confirm on its page.",
+        "{code} 已报告处理完成：{title}。请在工单页面确认。",
+    ),
+    "confirmation.disputed": (
+        "The requester says {code} is not solved: {cause}",
+        "报修人反馈 {code} 未解决：{cause}",
+    ),
+}
+
+WORDS_ZH = {
+    "accept": "受理",
+    "respond": "响应",
+    "resolve": "解决",
+    "close": "关闭",
+    "promise": "承诺响应",
+    "parts": "备件",
+    "requester": "报修人",
+    "approval": "审批",
+    "access": "进场",
+    "shutdown_window": "停机窗口",
+}
+
+
+def texts_of(kind: str, body: Mapping[str, object]) -> tuple[str, str]:
+    """Return the English and the Chinese text of a message; a kind without texts cannot be delivered."""
+    if kind not in TEXTS:
+        raise DeliveryError(f"no text for messages of kind '{kind}'")
+    fields = {name: "" if value is None else str(value) for name, value in body.items()}
+    if fields.get("due_at"):
+        fields["due_at"] = datetime.fromisoformat(fields["due_at"]).strftime("%Y-%m-%d %H:%M")
+    for name in ("clock", "reason"):
+        fields[f"{name}_zh"] = WORDS_ZH.get(fields.get(name, ""), fields.get(name, ""))
+    english, chinese = TEXTS[kind]
+    try:
+        return (
+            english.format(**fields, title=fields.get("title_en", "")),
+            chinese.format(**fields, title=fields.get("title_zh", "")),
+        )
+    except KeyError as error:
+        raise DeliveryError(f"the message of kind '{kind}' lacks the field {error}") from error
