@@ -1,0 +1,1 @@
+"""The service's face: REST with problem+json, live events, and the pages."""

@@ -1,0 +1,182 @@
+"""Detection over the wire: findings, rules, failure modes, predictions, and messages set aside."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, model_validator
+
+from api.schemas import PAGE_LIMIT, Asked, Key, Line, LowWord, Told
+from detectors.library import RuleMode
+from domain.failure_modes import FailureMode
+from domain.findings import Finding, Severity
+from storage.console import ExpectedPart, FindingRow, Weight
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Scalar = bool | Annotated[int, Field(ge=-(2**53), le=2**53)] | Number | Line | None
+
+
+class Findings(Told):
+    """Findings, newest first."""
+
+    items: list[Finding]
+    next_cursor: str | None
+
+
+class RuleShape(Told):
+    """A version of a rule."""
+
+    id: int
+    name: str
+    version: int
+    asset_type: str | None
+    metric: str
+    detector: str
+    parameters: dict[str, bool | int | float | str | None]
+    severity: Severity
+    mode: RuleMode
+    created_at: datetime
+
+
+class Rules(Told):
+    """The newest version of every rule."""
+
+    items: list[RuleShape]
+    next_cursor: str | None
+
+
+class NewRule(Asked):
+    """A rule to publish. ``metric`` is a pattern (fnmatch); ``parameters`` are the detector's own, by name."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,64}$")]
+    asset_type: LowWord | None = None
+    metric: Annotated[Line, Field(max_length=128)]
+    detector: LowWord
+    parameters: Annotated[dict[LowWord, Scalar], Field(max_length=50, default_factory=dict)]
+    severity: Severity
+    mode: RuleMode
+
+
+class FailureModeShape(Told):
+    """A failure mode with its id."""
+
+    id: int
+    mode: FailureMode
+
+
+class FailureModes(Told):
+    """The failure-mode library."""
+
+    items: list[FailureModeShape]
+    next_cursor: str | None
+
+
+class QuarantinedShape(Told):
+    """A message set aside, without its bytes."""
+
+    id: int
+    received_at: datetime
+    last_received_at: datetime
+    times_received: int
+    topic: str
+    payload_bytes: int
+    reason: str
+    detail: str
+    site: str | None
+    device: str | None
+    replay_requested_at: datetime | None
+    replayed_at: datetime | None
+    replay_result: str | None
+
+
+class Quarantine(Told):
+    """A page of messages set aside, newest first."""
+
+    items: list[QuarantinedShape]
+    next_cursor: str | None
+
+
+class QuarantinedMessage(QuarantinedShape):
+    """A message set aside with its first bytes, as text (bytes that are no UTF-8 escaped) and as base64."""
+
+    payload_text: str
+    payload_base64: str
+    payload_is_whole: bool
+
+
+class ReplayBody(Asked):
+    """Which messages to try again: by their ids, or all that wait for one reason."""
+
+    ids: Annotated[list[Key], Field(min_length=1, max_length=PAGE_LIMIT)] | None = None
+    reason: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.ids is None) == (self.reason is None):
+            raise ValueError("expected either 'ids' or 'reason'")
+        return self
+
+
+class ReplayAsked(Told):
+    """How many messages will be tried again; within a second or so."""
+
+    asked: int
+
+
+class PredictionStatus(StrEnum):
+    """What became of a prediction."""
+
+    OPEN = "open"
+    REJECTED = "rejected"
+    LAPSED = "lapsed"
+    CLOSED = "closed"
+
+
+class PredictionShape(Told):
+    """A prediction. Evidence and window are equipment time, the other times wall time."""
+
+    id: UUID
+    asset_id: int
+    site_id: str
+    asset_tag: str
+    asset_name: str
+    failure_mode: str
+    failure_mode_en: str
+    failure_mode_zh: str
+    stage: str
+    status: PredictionStatus
+    probability: float
+    evidence_at: datetime
+    first_evidence_at: datetime
+    window_from: datetime
+    window_to: datetime
+    opened_at: datetime
+    updated_at: datetime
+    decided_by: int | None
+    decision_reason: str | None
+    version: int
+    ticket_code: str | None
+
+
+class PredictionDetail(PredictionShape):
+    """A prediction with what moved its log-odds, the findings behind it, and the parts it expects."""
+
+    evidence: list[Weight]
+    findings: list[FindingRow]
+    parts: list[ExpectedPart]
+
+
+class Predictions(Told):
+    """A page of predictions, newest first."""
+
+    items: list[PredictionShape]
+    next_cursor: str | None
+
+
+class Decision(Asked):
+    """Why a planner decides so."""
+
+    reason: Line

@@ -1,0 +1,34 @@
+"""The console's pages: Jinja2 on the server, forms that work without scripts. ``api.app`` includes ``routers()``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from psycopg_pool import PoolClosed, PoolTimeout
+
+from api.dependencies import visitor_of
+from api.pages import assets, predictions, requester, signing_in, tickets
+from api.pages.rendering import frame, page, shown
+from domain.refusals import Refused
+
+__all__ = ["problem_page", "routers"]
+
+
+def routers() -> Sequence[APIRouter]:
+    """Return the pages' routes, one noun a router."""
+    return (signing_in.router, tickets.router, predictions.router, assets.router, requester.router)
+
+
+def problem_page(request: Request, refusal: Refused, status: int) -> HTMLResponse:
+    """Show a refusal as a page, for requests by people that no form of a page answered."""
+    try:
+        person = visitor_of(request)
+    except (Refused, psycopg.Error, PoolTimeout, PoolClosed):
+        # A page about trouble must not fail over the question who reads it.
+        person = None
+    framed = frame(request, person, "problem", here="/" if request.method != "GET" else None)
+    context = {"refusal": shown(refusal, framed.language), "status": status}
+    return page(request, framed, "problem.html", context, status=status)

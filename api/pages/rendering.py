@@ -1,0 +1,178 @@
+"""Jinja2 for the pages: one environment per language, the built assets' names, and what every page is given."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from api import i18n
+from api.languages import COOKIE_NAME, QUERY_NAME, Language, preferred_language
+from api.pages import times, words
+from api.pages.access import may
+from api.permissions import Action
+from domain.refusals import REFUSALS, Refused
+from storage.people import Person
+
+log = logging.getLogger(__name__)
+
+PACKAGE = Path(__file__).parent.parent
+MANIFEST = PACKAGE / "static" / "manifest.json"
+LANGUAGE_COOKIE_S = 365 * 86_400
+# A page shows people's work: only the browser keeps it, and asks again before it shows it.
+PAGE_HEADERS = MappingProxyType({"Cache-Control": "no-cache, private", "Vary": "Cookie, Accept-Language"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a page links to for one entry of web/: addresses of scripts and styles."""
+
+    script: str | None
+    styles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRefusal:
+    """A refusal in the reader's words; the three sentences stay as the rule wrote them."""
+
+    name: str
+    title: str
+    expected: str
+    got: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What surrounds a page: who reads it, in which language, and which entry of the menu it belongs to.
+
+    ``here`` is where the language switch leads back to, without its own query; ``listens`` whether live events are
+    open to the reader.
+    """
+
+    person: Person | None
+    section: str
+    here: str
+    language: Language
+    listens: bool
+
+
+def frame(request: Request, person: Person | None, section: str, *, here: str | None = None) -> Frame:
+    """Return the frame of a page; ``here`` when the answer to a POST shows another address's page."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != QUERY_NAME]
+    address = here or (f"{request.url.path}?{urlencode(kept)}" if kept else request.url.path)
+    listens = person is not None and may(person, Action.LISTEN)
+    return Frame(person, section, address, preferred_language(request), listens)
+
+
+def page(
+    request: Request,
+    framed: Frame,
+    template: str,
+    context: Mapping[str, object],
+    *,
+    status: int = 200,
+) -> HTMLResponse:
+    """Return a page as an answer. An explicit ``?lang=`` is remembered in a cookie."""
+    environment = _environment(framed.language)
+    shown = {"frame": framed, "now": request.app.state.clock.now(), **context}
+    response = HTMLResponse(environment.get_template(template).render(shown), status, dict(PAGE_HEADERS))
+    response.headers["Content-Language"] = i18n.TAGS[framed.language]
+    if request.query_params.get(QUERY_NAME):
+        remember_language(request, response, framed.language)
+    return response
+
+
+def remember_language(request: Request, response: Response, language: Language) -> None:
+    """Keep the language for a year. Scripts do not need to read it."""
+    response.set_cookie(
+        COOKIE_NAME,
+        language.value,
+        max_age=LANGUAGE_COOKIE_S,
+        httponly=True,
+        samesite="lax",
+        secure=request.app.state.secure_cookie,
+    )
+
+
+def shown(refusal: Refused, language: Language) -> ShownRefusal:
+    """Return a refusal for a page."""
+    meant = REFUSALS[refusal.name]
+    title = meant.title_zh if language is Language.ZH else meant.title_en
+    return ShownRefusal(refusal.name, title, refusal.expected, refusal.got, refusal.remedy)
+
+
+@cache
+def bundle(entry: str) -> Bundle:
+    """Return the addresses of one entry, "console" or "chart", from the manifest of the build.
+
+    Without a build the pages still work, plain: nothing is linked, and the log says so once.
+    """
+    if not MANIFEST.is_file():
+        log.warning("The console's scripts and styles are not built; install the package ('pip install -e .').")
+        return Bundle(None, ())
+    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
+    found = manifest[f"src/{entry}.ts"]
+    return Bundle(f"/static/{found['file']}", tuple(f"/static/{name}" for name in found.get("css", ())))
+
+
+@cache
+def _environment(language: Language) -> Environment:
+    catalogue = i18n.catalogue(language)
+    environment = Environment(
+        loader=FileSystemLoader(PACKAGE / "templates"),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
+        catalogue.gettext, lambda one, many, count: catalogue.gettext(one if count == 1 else many), newstyle=True
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.globals.update(
+        bundle=bundle,
+        words=words,
+        languages=[(one, i18n.TAGS[one], i18n.OWN_NAMES[one]) for one in Language],
+        tag=i18n.TAGS[language],
+        script_words=json.dumps(dict(catalogue.script_words), ensure_ascii=False),
+        is_chinese=language is Language.ZH,
+        query=_query,
+    )
+    environment.filters.update(
+        site_time=times.site_time,
+        ms=times.milliseconds,
+        to_input=times.to_input,
+        number=_number,
+        words=lambda text: text.replace("_", " "),
+        quantity=lambda one: catalogue.gettext(words.metric_words(one.metric, one.unit)[0]),
+        unit=lambda one: words.metric_words(one.metric, one.unit)[1],
+        left=lambda due, now: int((due - now).total_seconds()),
+        in_words=lambda seconds: _in_words(seconds, catalogue),
+    )
+    return environment
+
+
+def _in_words(seconds: float, catalogue: i18n.Catalogue) -> str:
+    message, values = times.duration(seconds)
+    return catalogue.gettext(message).format_map(values)
+
+
+def _number(value: float) -> str:
+    """Write a measured value with five significant digits and no exponent for everyday sizes."""
+    return f"{value:.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
+
+
+def _query(address: str, name: str, value: str) -> str:
+    """Return the address with one more parameter."""
+    return f"{address}{'&' if '?' in address else '?'}{urlencode({name: value})}"

@@ -1,0 +1,192 @@
+"""The ticket list, which is also everybody's home, and the ticket with its one next legal step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from psycopg import Connection
+
+from api.dependencies import Database, Now, ReadTickets, WorkOnTicket
+from api.identity import Caller
+from api.pages import confirmation_link
+from api.pages.access import sight_of
+from api.pages.forms import FRESH, PostedForm, Typed, facts_of, typed
+from api.pages.rendering import frame, page, shown
+from api.pages.ticket_view import ticket_context
+from api.pages.uploads import keep_upload
+from api.problems import STATUS_OF_KIND
+from api.routes.tickets import visible_ticket
+from domain.refusals import REFUSALS, Refused
+from storage import casework, console
+from storage.console import PAGE_SIZE, TicketFilter
+from ticketing.ticket import State
+
+router = APIRouter()
+
+OPEN_STATES = tuple(state.value for state in State if state is not State.CLOSED)
+# What the list's "state" may say beside a single state.
+STATE_CHOICES: Mapping[str, tuple[str, ...] | None] = {
+    "": OPEN_STATES,
+    "all": None,
+    **{state.value: (state.value,) for state in State},
+}
+TEXT_MAX = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The filter as the form holds it; unknown values count as empty."""
+
+    state: str
+    work: str
+    text: str
+
+    def query(self, before: UUID) -> str:
+        """Return the address of the next page under the same filter."""
+        given = {"state": self.state, "work": self.work, "text": self.text, "before": str(before)}
+        return "/?" + urlencode({name: value for name, value in given.items() if value})
+
+
+@router.get("/")
+def list_tickets(
+    request: Request,
+    caller: ReadTickets,
+    database: Database,
+    now: Now,
+    state: Annotated[str, Query(max_length=20)] = "",
+    work: Annotated[str, Query(max_length=20)] = "",
+    text: Annotated[str, Query(max_length=TEXT_MAX)] = "",
+    before: UUID | None = None,
+) -> HTMLResponse:
+    """Show what waits for the reader, and the tickets that fit the filter, newest first."""
+    wanted = Wanted(state if state in STATE_CHOICES else "", work, text.strip().replace("\0", ""))
+    sight = sight_of(caller)
+    chosen = _filter(wanted, caller, now)
+    with database.connection() as connection:
+        rows = console.ticket_rows(connection, chosen, before=before, limit=PAGE_SIZE + 1)
+        counts = console.work_counts(
+            connection,
+            sites=sight.sites,
+            requester_id=sight.requester_id,
+            person_id=caller.person.id,
+            now=now,
+        )
+        zones = console.site_zones(connection)
+    more = wanted.query(rows[PAGE_SIZE - 1].id) if len(rows) > PAGE_SIZE else None
+    roles = sorted({held.role.value for held in caller.person.roles})
+    context = {"tickets": rows[:PAGE_SIZE], "counts": counts, "zones": zones, "wanted": wanted, "more": more}
+    return page(request, frame(request, caller.person, "tickets"), "tickets.html", {**context, "roles": roles})
+
+
+@router.get("/tickets/{code}")
+def show_ticket(code: str, request: Request, caller: ReadTickets, database: Database, now: Now) -> HTMLResponse:
+    """Show one ticket."""
+    with database.connection() as connection:
+        return _ticket_page(connection, request, caller, code, now)
+
+
+@router.post("/tickets/{code}/steps/{command}")
+@router.post("/tickets/{code}/steps/{command}/attachments")
+def take_step(
+    code: str, command: str, form: PostedForm, request: Request, caller: WorkOnTicket, database: Database, now: Now
+) -> Response:
+    """Carry out a step with the facts of its form, then show the ticket again; a refusal keeps what was typed."""
+    posted = typed(command, form)
+    try:
+        with database.connection() as connection:
+            ticket = visible_ticket(connection, caller, code)
+            zone = console.site_zones(connection)[ticket.site_id]
+        facts = facts_of(command, posted, zone)
+        file_id = keep_upload(database, code, form, caller, now)
+        if file_id is not None:
+            facts["attachment_id"] = str(file_id)
+        with database.connection() as connection:
+            detail = casework.run_command(
+                connection,
+                code,
+                command,
+                version=posted.version,
+                summary=posted.values.get("summary", ""),
+                facts=facts,
+                actor=caller.actor(),
+                now=now,
+            )
+    except Refused as refusal:
+        return _refused(request, caller, database, now, code, refusal, posted)
+    response = RedirectResponse(f"/tickets/{code}", status_code=303)
+    if detail.confirmation_url_secret is not None:
+        confirmation_link.hand_over(request, response, code, detail.confirmation_url_secret)
+    return response
+
+
+@router.post("/tickets/{code}/attachments")
+def add_file(
+    code: str, form: PostedForm, request: Request, caller: WorkOnTicket, database: Database, now: Now
+) -> Response:
+    """Keep one more photo or log on the ticket."""
+    try:
+        with database.connection() as connection:
+            visible_ticket(connection, caller, code)
+        keep_upload(database, code, form, caller, now, required=True)
+    except Refused as refusal:
+        return _refused(request, caller, database, now, code, refusal, FRESH)
+    return RedirectResponse(f"/tickets/{code}#files", status_code=303)
+
+
+def _filter(wanted: Wanted, caller: Caller, now: datetime) -> TicketFilter:
+    sight = sight_of(caller)
+    return TicketFilter(
+        sites=sight.sites,
+        states=STATE_CHOICES[wanted.state],
+        requester_id=sight.requester_id,
+        assignee_id=caller.person.id if wanted.work == "mine" else None,
+        text=wanted.text or None,
+        due_from=now if wanted.work == "soon" else None,
+        due_to={"soon": now + console.SOON, "breached": now}.get(wanted.work),
+    )
+
+
+def _refused(
+    request: Request,
+    caller: Caller,
+    database: Database,
+    now: datetime,
+    code: str,
+    refusal: Refused,
+    posted: Typed,
+) -> HTMLResponse:
+    """Show the ticket as it is now, the refusal above it and the form as it was filled in."""
+    with database.connection() as connection:
+        return _ticket_page(connection, request, caller, code, now, refusal=refusal, posted=posted)
+
+
+def _ticket_page(
+    connection: Connection,
+    request: Request,
+    caller: Caller,
+    code: str,
+    now: datetime,
+    *,
+    refusal: Refused | None = None,
+    posted: Typed = FRESH,
+) -> HTMLResponse:
+    visible_ticket(connection, caller, code)
+    framed = frame(request, caller.person, "tickets", here=f"/tickets/{code}")
+    context = ticket_context(connection, caller, code, framed.language, now)
+    # A stale form must be judged against what is shown now, not against what was typed over.
+    if refusal is not None and refusal.name == "stale_version":
+        posted = Typed(posted.command, None, posted.values)
+    told = {
+        "refusal": shown(refusal, framed.language) if refusal is not None else None,
+        "typed": posted,
+        "link": confirmation_link.handed_over(request) if refusal is None else None,
+    }
+    status = 200 if refusal is None else STATUS_OF_KIND[REFUSALS[refusal.name].kind]
+    return page(request, framed, "ticket.html", {**context, **told}, status=status)

@@ -1,0 +1,108 @@
+"""The timeline in words: what each event told, with ids turned into names and codes into words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from api.languages import Language
+from api.pages import words
+from api.pages.times import site_time
+from storage.ticket_views import EventView, TicketDetail
+from ticketing.lifecycle import Command
+from ticketing.steps import OPTION_LABELS, label
+
+# What the opening event keeps for machines and for proof; the page shows it elsewhere.
+NOT_TOLD = frozenset({"title", "due", "prediction_id"})
+PERSON_FACTS = ("assignee_id", "previous_assignee_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event as shown: the command's name and what was told, as (message of the catalogue, text)."""
+
+    event: EventView
+    name: str
+    told: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What it takes to put facts into words for one reader of one ticket."""
+
+    language: Language
+    zone: str
+    names: Mapping[int, str]
+    translate: Callable[[str], str]
+
+
+def people_named(detail: TicketDetail) -> set[int]:
+    """Return the ids of the people that the facts of a timeline mention."""
+    found = (event.facts.get(name) for event in detail.timeline for name in PERSON_FACTS)
+    return {person_id for person_id in found if isinstance(person_id, int)}
+
+
+def entries(detail: TicketDetail, reader: Reader) -> list[Entry]:
+    """Return the timeline, newest first."""
+    return [_entry(event, detail, reader) for event in reversed(detail.timeline)]
+
+
+def _entry(event: EventView, detail: TicketDetail, reader: Reader) -> Entry:
+    told = [
+        (_name(name), _value(name, value, detail, reader))
+        for name, value in event.facts.items()
+        if name not in NOT_TOLD and value is not False
+    ]
+    known = event.command in set(Command)
+    name = label(Command(event.command), reader.language.value) if known else event.command
+    return Entry(event, name, [(title, text) for title, text in told if text])
+
+
+def _name(fact: str) -> str:
+    return words.FACTS.get(fact, fact.replace("_", " ").capitalize())
+
+
+def _value(name: str, value: object, detail: TicketDetail, reader: Reader) -> str:
+    if value is None or isinstance(value, Mapping):
+        return ""
+    if name == "priority":
+        return f"P{value}"
+    if name == "clock":
+        return reader.translate(words.CLOCKS.get(str(value), str(value)))
+    if isinstance(value, bool):
+        return reader.translate("Yes" if value else "No")
+    if name in PERSON_FACTS and isinstance(value, int):
+        return reader.names.get(value, str(value))
+    if name == "finding_ids" and isinstance(value, Sequence):
+        return str(len(value))
+    if name == "attachment_id":
+        return next((file.file_name for file in detail.attachments if str(file.id) == value), str(value))
+    if name == "number":
+        return next((_task(task, reader) for task in detail.tasks if task.number == value), str(value))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "; ".join(_line(line, reader) for line in value)
+    text = str(value)
+    if text in OPTION_LABELS:
+        return OPTION_LABELS[text][reader.language is Language.ZH]
+    return _time(text, reader.zone) if name.endswith("_at") else text
+
+
+def _task(task: object, reader: Reader) -> str:
+    return str(getattr(task, "text_zh" if reader.language is Language.ZH else "text_en"))
+
+
+def _line(line: object, reader: Reader) -> str:
+    if not isinstance(line, Mapping) or "part_number" not in line:
+        return str(line)
+    columns = (("issued", "Issued"), ("used", "Used"), ("returned", "Returned"))
+    told = ", ".join(f"{reader.translate(title)} {line.get(column, 0)}" for column, title in columns)
+    return f"{line['part_number']}: {told}"
+
+
+def _time(text: str, zone: str) -> str:
+    try:
+        shown = site_time(datetime.fromisoformat(text), zone)
+    except ValueError:
+        return text
+    return f"{shown.text} {shown.zone}"

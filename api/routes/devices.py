@@ -1,0 +1,112 @@
+"""Devices: the sources of telemetry, and what of it never came."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from api.boundary import BASE_PATH
+from api.dependencies import ChangeRegister, Database, Now, ReadRegister, ReadSignals
+from api.problems import unknown
+from api.register_schemas import Devices, DeviceShape, Gaps, GapShape, NewDevice
+from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
+from api.routes.assets import visible_asset
+from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
+from api.schemas import Key
+from domain.refusals import Refused
+from storage import assets
+from storage.assets import DeviceRow
+
+router = APIRouter(prefix=BASE_PATH, tags=["register"])
+
+DeviceKey = Annotated[Key, Path(description="The device's id")]
+
+
+@router.get("/devices", responses=SIGNED_IN_ANSWERS)
+def list_devices(
+    caller: ReadRegister,
+    database: Database,
+    site: Annotated[str | None, Query(max_length=64)] = None,
+    name: Annotated[str | None, Query(max_length=64)] = None,
+    asset: Annotated[Key | None, Query(description="Only the devices of this asset")] = None,
+    cursor: Cursor = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Devices:
+    """Return the devices at the caller's sites that match every filter given."""
+    with database.connection() as connection:
+        rows = assets.list_devices(
+            connection,
+            sites=caller.site_list(),
+            site=site,
+            name=name,
+            assets=None if asset is None else [asset],
+            after=cursor or 0,
+            limit=limit + 1,
+        )
+    page, next_cursor = cut(rows, limit, lambda device: device.id)
+    return Devices(items=[_shape(device) for device in page], next_cursor=next_cursor)
+
+
+@router.post("/devices", status_code=201, responses=CHANGE_ANSWERS)
+def register_device(caller: ChangeRegister, body: NewDevice, database: Database, now: Now) -> DeviceShape:
+    """Register a device for an asset. What it sent before is in quarantine and can be replayed from there."""
+    with database.connection() as connection:
+        site_id = visible_asset(connection, caller, body.asset_id)
+        if site_id != body.site:
+            raise Refused(
+                "invalid_request",
+                expected="an asset at the device's site",
+                got=f"device at '{body.site}', asset at '{site_id}'",
+                remedy="Register the device at the asset's site: it is part of the topic it publishes on.",
+            )
+        device_id = assets.register_device(
+            connection,
+            site_id=body.site,
+            name=body.name,
+            asset_id=body.asset_id,
+            time_policy=body.time_policy,
+            expected_interval_s=body.expected_interval_s,
+            now=now,
+        )
+        rows = assets.list_devices(connection, sites=None, device_id=device_id, limit=1)
+    return _shape(rows[0])
+
+
+@router.get("/devices/{device_id}", responses=RECORD_ANSWERS)
+def read_device(device_id: DeviceKey, caller: ReadRegister, database: Database) -> DeviceShape:
+    """Return one device."""
+    with database.connection() as connection:
+        rows = assets.list_devices(connection, sites=caller.site_list(), device_id=device_id, limit=1)
+    if not rows:
+        raise unknown("device", device_id)
+    return _shape(rows[0])
+
+
+@router.get("/devices/{device_id}/gaps", responses=RECORD_ANSWERS)
+def list_gaps(
+    device_id: DeviceKey, caller: ReadSignals, database: Database, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+) -> Gaps:
+    """Return the messages of a device that never came, by the jumps of its counter, newest first."""
+    with database.connection() as connection:
+        if not assets.list_devices(connection, sites=caller.site_list(), device_id=device_id, limit=1):
+            raise unknown("device", device_id)
+        rows = assets.list_gaps(connection, device_id, before=cursor, limit=limit + 1)
+    page, next_cursor = cut(rows, limit, lambda gap: gap.id)
+    return Gaps(items=[GapShape.model_validate(gap) for gap in page], next_cursor=next_cursor)
+
+
+def _shape(device: DeviceRow) -> DeviceShape:
+    return DeviceShape(
+        id=device.id,
+        site=device.site_id,
+        name=device.name,
+        asset_id=device.asset_id,
+        time_policy=device.time_policy,
+        expected_interval_s=device.expected_interval_s,
+        online=device.online,
+        last_seen_at=device.last_seen_at,
+        last_reading_at=device.last_reading_at,
+        last_sequence=device.last_sequence,
+        created_at=device.created_at,
+    )

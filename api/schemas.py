@@ -1,0 +1,278 @@
+"""What goes over the wire: request bodies, checked whole, and answers. The only pydantic models of the service.
+
+Times are RFC 3339 with an offset on the way in and UTC on the way out. Requests with fields nobody knows are refused:
+a misspelt field must not be ignored.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from storage.people import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
+from ticketing.actors import Role
+
+PAGE_LIMIT = 200
+PAGE_DEFAULT = 50
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _utc_and_sane(value: datetime) -> datetime:
+    """Bring a time to UTC; times outside 1970 to 2200 are mistakes, and the far ones cannot be computed with."""
+    if not _EARLIEST.year < value.year < _LATEST.year:
+        raise ValueError("expected a time between 1970 and 2200")
+    return value.astimezone(UTC)
+
+
+def _without_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("expected text without NUL characters")
+    return value
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_utc_and_sane)]
+Key = Annotated[int, Field(ge=1, le=2**63 - 1)]
+SeriesKey = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Line = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_without_nul)
+]
+Prose = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_without_nul)]
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+LowWord = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
+Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+
+
+class Asked(BaseModel):
+    """A request body."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Told(BaseModel):
+    """An answer."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class ProblemError(Told):
+    """One field that is wrong: where, and what was expected."""
+
+    at: str
+    expected: str
+
+
+class ProblemDocument(Told):
+    """Why the request was refused (RFC 9457). ``type`` is ``urn:wearsight:refusal:<name>``, stable for programs."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    expected: str
+    got: str
+    remedy: str
+    errors: list[ProblemError] | None = None
+    current_version: int | None = None
+
+
+class SignIn(Asked):
+    """A login with its password."""
+
+    login: Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_nul)]
+    password: Annotated[str, StringConstraints(min_length=1, max_length=PASSWORD_LENGTH_MAX)]
+
+
+class GrantShape(Asked):
+    """A role at one site, or everywhere without a site."""
+
+    role: Role
+    site: Word | None = None
+
+
+class Me(Told):
+    """Who is signed in."""
+
+    id: int
+    login: str
+    name: str
+    language: str
+    roles: list[GrantShape]
+
+
+class NewPerson(Asked):
+    """A person to add."""
+
+    login: Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,64}$")]
+    name: Line
+    language: Literal["en", "zh"] = "en"
+    password: (
+        Annotated[str, StringConstraints(min_length=PASSWORD_LENGTH_MIN, max_length=PASSWORD_LENGTH_MAX)] | None
+    ) = None
+    roles: Annotated[list[GrantShape], Field(min_length=1, max_length=20)]
+    skills: Annotated[dict[LowWord, Annotated[int, Field(ge=1, le=5)]], Field(max_length=50, default_factory=dict)]
+    team: Line | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    load_limit: Annotated[int, Field(ge=0, le=50)] = 3
+    on_duty: bool = True
+
+
+class PersonShape(Told):
+    """A person of the register."""
+
+    id: int
+    login: str
+    name: str
+    language: str
+    roles: list[GrantShape]
+    on_duty: bool
+    active: bool
+    team: str | None
+    latitude: float | None
+    longitude: float | None
+    load_limit: int
+    skills: dict[str, int]
+
+
+class People(Told):
+    """A page of people; ``next_cursor`` goes into ``cursor`` for the next page."""
+
+    items: list[PersonShape]
+    next_cursor: str | None
+
+
+class NewToken(Asked):
+    """A bearer token to issue, and for how long."""
+
+    name: Line
+    days: Annotated[int, Field(ge=1, le=366)] = 90
+
+
+class Token(Told):
+    """A bearer token. The secret is shown this once."""
+
+    token: str
+    expires_at: datetime
+
+
+class SeriesShape(Told):
+    """One metric of one device."""
+
+    id: int
+    device_id: int
+    device: str
+    asset_id: int
+    metric: str
+    unit: str | None
+    last_at: datetime | None
+    last_value: float | None
+
+
+class SeriesPage(Told):
+    """A page of series."""
+
+    items: list[SeriesShape]
+    next_cursor: str | None
+
+
+class Chart(Told):
+    """Columns for a plot, one row an index; ``ts`` in milliseconds since 1970 (UTC).
+
+    With ``raw`` each row is a reading, else a pixel: its first, lowest, highest and last reading. A row of nulls is a
+    silence, where no line may be drawn. ``from`` and ``to`` are null when the series has no readings.
+    """
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    series_id: int
+    metric: str
+    unit: str | None
+    start: Annotated[datetime | None, Field(alias="from")]
+    end: Annotated[datetime | None, Field(alias="to")]
+    ts: list[float]
+    first: list[float | None]
+    min: list[float | None]
+    max: list[float | None]
+    last: list[float | None]
+    raw: bool
+
+
+class ReadingColumns(Told):
+    """Readings as two columns; ``next_from`` is where the next page starts, null at the end."""
+
+    ts: list[float]
+    value: list[float]
+    next_from: datetime | None
+
+
+class PartShape(Told):
+    """A part with the pieces on hand."""
+
+    id: int
+    number: str
+    name_en: str
+    name_zh: str
+    unit: str
+    on_hand: int
+
+
+class Parts(Told):
+    """A page of parts."""
+
+    items: list[PartShape]
+    next_cursor: str | None
+
+
+class NewPart(Asked):
+    """A part to add, with the pieces there are."""
+
+    number: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    name_en: Line
+    name_zh: Line
+    unit: Line = "piece"
+    on_hand: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
+class Health(Told):
+    """Whether requests can be served."""
+
+    status: Literal["ok", "not_ok"]
+
+
+class HealthDetail(Told):
+    """What operators watch. ``newest_message_age_s`` is null before the first message."""
+
+    status: Literal["ok", "not_ok"]
+    version: str
+    open_tickets: dict[str, int]
+    quarantine_open: int
+    newest_message_age_s: float | None
+    evidence_waiting: int
+    outbox_waiting: int
+    outbox_given_up: int
+    devices_online: int
+    devices: int
+    open_streams: int
+
+
+class ApiDescription(Told):
+    """The OpenAPI description; its shape is OpenAPI's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    openapi: str
+
+
+class FileKept(Told):
+    """A file was kept; its id is the fact ``attachment_id`` of a ticket's execute command."""
+
+    id: UUID
+    media_type: str
+
+
+Facts = Annotated[dict[str, JsonValue], Field(max_length=50)]
