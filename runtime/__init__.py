@@ -1,0 +1,1 @@
+"""The composition root: settings, clock, embedded services, processes and the command line."""

@@ -1,0 +1,106 @@
+"""The processes of the service. `wearsight up` supervises them all; each also runs alone: ``python -m runtime desk``.
+
+They meet only in the database, so any of them may be killed at any time and started again.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+import structlog
+
+from domain.clock import Clock
+from runtime.clock import SystemClock
+from runtime.logs import configure_logs
+from runtime.ready import with_running_services
+from runtime.settings import Settings, SettingsError
+
+# Live streams never end by themselves, so a stopping API gives its answers this long and then hangs up.
+API_GRACE_S = 3
+API_BACKLOG = 512
+API_CONNECTIONS = 16
+
+Run = Callable[[Settings, Clock, threading.Event], None]
+
+
+# Each imports its part when it runs: a process loads only what it needs.
+def _run_ingest(settings: Settings, clock: Clock, stop: threading.Event) -> None:
+    from runtime.ingesting import run_ingest
+
+    run_ingest(settings, clock, stop)
+
+
+def _run_desk(settings: Settings, clock: Clock, stop: threading.Event) -> None:
+    from runtime.desk import run_desk
+
+    run_desk(settings, clock, stop)
+
+
+def _run_relay(settings: Settings, clock: Clock, stop: threading.Event) -> None:
+    from runtime.relay import run_relay
+
+    run_relay(settings, clock, stop)
+
+
+def _run_api(settings: Settings, clock: Clock, stop: threading.Event) -> None:
+    import uvicorn
+
+    from api.app import create_app
+    from storage.database import open_pool
+
+    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
+    with socket.socket(family) as listener, open_pool(str(settings.database_url), size=API_CONNECTIONS) as pool:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.api_host, settings.api_port))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(pool, clock),
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=API_GRACE_S,
+                backlog=API_BACKLOG,
+            )
+        )
+        structlog.get_logger().info("listens", host=settings.api_host, port=listener.getsockname()[1])
+        # uvicorn takes the signals itself while it runs, and hands them on to ours when it has stopped.
+        server.run(sockets=[listener])
+    if not stop.is_set():
+        raise RuntimeError("the web server ended by itself; the lines above say why")
+
+
+PROCESSES: dict[str, Run] = {"ingest": _run_ingest, "desk": _run_desk, "relay": _run_relay, "api": _run_api}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the named process until SIGTERM or SIGINT; return its exit code."""
+    if len(arguments) != 1 or arguments[0] not in PROCESSES:
+        sys.stderr.write(f"usage: python -m runtime <{'|'.join(PROCESSES)}>\n")
+        return 2
+    name = arguments[0]
+    try:
+        settings = with_running_services(Settings.load())
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    configure_logs(settings, name)
+    stop = threading.Event()
+
+    def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    log = structlog.get_logger()
+    log.info("started")
+    try:
+        PROCESSES[name](settings, SystemClock(), stop)
+    except Exception:  # the top of the process: logged, and the supervisor starts it again
+        log.exception("ended by an error it could not handle")
+        return 1
+    log.info("stopped")
+    return 0
