@@ -1,0 +1,1 @@
+"""The tests: each file reads as a list of sentences about one noun."""

@@ -1,0 +1,1 @@
+"""Tests that drive the console in a real browser."""

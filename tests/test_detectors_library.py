@@ -1,0 +1,108 @@
+"""The shipped libraries: valid, complete, and right about the simulated machines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+
+import pandas as pd
+import pytest
+
+from detectors.library import Library, parse_library
+from domain.events import Event, EventKind, EventSeverity
+from domain.refusals import Refused
+from simulators.fleet import DEFAULT_ACCELERATION, PERIOD_S, ROSTER, Post
+from simulators.machine import Phase, WearPlan, generator_of
+from storage.library import shipped_libraries
+from tests.recorded_evaluation import Machine, MachineReplay, Ticket
+
+LIBRARIES = {library.asset_type: library for library in shipped_libraries()}
+START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+WEARING = [post for post in ROSTER if post.onset_h is not None]
+HEALTHY = [post for post in ROSTER if post.onset_h is None]
+
+
+def test_every_asset_type_that_ships_has_a_library() -> None:
+    assert set(LIBRARIES) == {"motor", "pump", "oven", "furnace", "press", "generic"}
+
+
+def test_rule_names_are_unique_over_all_libraries_and_codes_within_one() -> None:
+    names = [rule.name for library in LIBRARIES.values() for rule in library.rules]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES.keys())
+def test_every_finding_in_a_signature_has_a_rule_that_can_raise_it(library: Library) -> None:
+    raised = {(rule.metric, rule.detector) for rule in library.rules}
+    asked = {(sign.metric, sign.detector) for mode in library.modes for sign in mode.signature.findings}
+    assert asked <= raised
+
+
+@pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES.keys())
+def test_every_mode_says_what_to_do_who_can_and_what_it_is_called(library: Library) -> None:
+    for mode in library.modes:
+        assert mode.tasks
+        assert mode.skills
+        assert mode.effect_zh
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("prior = 0.01", "prior = 0.5"), "prior < watch_probability"),
+        (("window_h = [24, 336]", "window_h = [24]"), "window_h"),
+        (('detector = "cusum"\nseverity', 'detector = "magic"\nseverity'), "one of the detectors"),
+        (('direction = "up"', 'direction = "sideways"'), "direction"),
+        (("quantity = 1", "quantity = 0"), "quantity from 1"),
+        (('code = "bearing_wear"', "code = 7"), "a text 'code'"),
+        (("[asset_type]", "[asset_type"), "TOML"),
+    ],
+)
+def test_a_library_with_an_error_is_refused_whole(change: tuple[str, str], told: str) -> None:
+    text = (files("editions") / "library" / "motor.toml").read_text(encoding="utf-8")
+    assert change[0] in text
+    with pytest.raises(Refused, match=told):
+        parse_library(text.replace(*change))
+
+
+def lived(post: Post, *, onset_h: float, seconds: float, seed: int = 1) -> tuple[list[Ticket], dict[Phase, datetime]]:
+    """Run a simulated machine at the fleet's own pace through its library's rules."""
+    machine = post.model(WearPlan(onset_h, post.growth_h), generator_of(seed, post.tag))
+    wear_h = PERIOD_S * DEFAULT_ACCELERATION / 3600
+    rows: list[dict[str, float]] = []
+    times: list[datetime] = []
+    events: list[Event] = []
+    phases: dict[Phase, datetime] = {}
+    for step in range(int(seconds / PERIOD_S)):
+        now = START + timedelta(seconds=step * PERIOD_S)
+        seen = machine.step(PERIOD_S, wear_h)
+        times.append(now)
+        rows.append(seen.values)
+        phases.setdefault(machine.part.phase, now)
+        events += [
+            Event(now, EventKind(one.kind), one.code, EventSeverity(one.severity), one.text) for one in seen.happenings
+        ]
+    readings = pd.DataFrame(rows, index=pd.DatetimeIndex(times))
+    library = LIBRARIES[machine.asset_type]
+    return MachineReplay(library, Machine(1, readings, events)).run(), phases
+
+
+@pytest.mark.parametrize("post", WEARING, ids=lambda post: post.tag)
+def test_a_wearing_machine_gets_its_ticket_between_onset_and_failure(post: Post) -> None:
+    assert post.onset_h is not None
+    tickets, phases = lived(post, onset_h=post.onset_h, seconds=560)
+    (ticket,) = tickets
+    assert ticket.prediction.failure_mode == post.model(WearPlan(0, 1), generator_of(1, "")).failure_mode
+    assert phases[Phase.WEARING] < ticket.opened_at < phases[Phase.FAILED]
+
+
+def test_the_first_ticket_of_the_fleet_comes_within_two_minutes() -> None:
+    post = min(WEARING, key=lambda post: post.onset_h or 0)
+    tickets, _ = lived(post, onset_h=post.onset_h or 0, seconds=120)
+    assert len(tickets) == 1
+
+
+@pytest.mark.parametrize("post", HEALTHY, ids=lambda post: post.tag)
+def test_a_healthy_machine_gets_no_ticket(post: Post) -> None:
+    tickets, _ = lived(post, onset_h=1e9, seconds=1_200)
+    assert tickets == []
