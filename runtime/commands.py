@@ -78,7 +78,7 @@ def _run_house(settings: Settings, screen: Screen, *, simulate: bool, people: bo
                 screen.secret("shown this once", f"login     admin\npassword  {supervisor.admin_password}")
             look = FirstTicket(supervisor, clock, screen).look if simulate else (lambda: None)
             if simulate:
-                start_simulators(supervisor, settings, screen, people=people)
+                start_simulators(supervisor, settings, screen, clock, people=people)
             screen.say("everything answers; Ctrl-C stops it")
             supervisor.watch(signals.stop, look)
         except KeyboardInterrupt:

@@ -16,8 +16,10 @@ from runtime.screen import Screen
 from runtime.settings import Settings
 from runtime.supervisor import Supervisor
 from storage.database import connect
+from storage.parts import receive_stock
 
 _ASK_EVERY_S = 1.0
+_PIECES = 24  # enough for the presses of the recorded data
 _STILL_WAITING_EVERY_S = 30.0
 
 
@@ -54,18 +56,27 @@ class FirstTicket:
             self._screen.say(f"waiting for the first ticket from a device ({waited_s:.0f} s so far); machines wear")
 
 
-def start_simulators(supervisor: Supervisor, settings: Settings, screen: Screen, *, people: bool) -> None:
-    """Start the fleet, the replay of the recorded data there is, and, if asked, the simulated people."""
+def start_simulators(supervisor: Supervisor, settings: Settings, screen: Screen, clock: Clock, *, people: bool) -> None:
+    """Fill the store, start the fleet, the replay where there is recorded data and, if asked, simulated people."""
+    _fill_store(supervisor.addresses.database, clock)
     command = [sys.executable, "-m", "runtime.commands"]
     supervisor.add_helper("fleet", [*command, "fleet"])
     screen.say("a simulated fleet of motors, pumps and ovens reports over MQTT")
     if settings.recorded_data() is not None:
         supervisor.add_helper("replay", [*command, "replay"])
         screen.say(f"recorded machines are replayed from {settings.recorded_data()}")
+        screen.say("their tickets are closed by a simulated engineer when the recording says the part was replaced")
     else:
         screen.say("no folder of recorded data was found (WEARSIGHT_DATA), so nothing recorded is replayed")
     if people:
         supervisor.add_helper("people", [*command, "people"])
         screen.say("simulated engineers and a requester carry tickets to closed")
     else:
-        screen.say("tickets wait for you; with --people simulated engineers work on them")
+        screen.say("the fleet's tickets wait for you; with --people simulated engineers work on them too")
+
+
+def _fill_store(database: str, clock: Clock) -> None:
+    """A plant that simulates machines has their spare parts too: some of each that was never in the store."""
+    with connect(database) as connection:
+        for (number,) in connection.execute(QUERIES["parts_never_stocked"]).fetchall():
+            receive_stock(connection, number, _PIECES, clock.now())

@@ -159,12 +159,13 @@ def _environment(language: Language) -> Environment:
         unit=lambda one: words.metric_words(one.metric, one.unit)[1],
         left=lambda due, now: int((due - now).total_seconds()),
         in_words=lambda seconds: _in_words(seconds, catalogue),
+        in_hours=lambda seconds: _in_words(seconds, catalogue, in_days=False),
     )
     return environment
 
 
-def _in_words(seconds: float, catalogue: i18n.Catalogue) -> str:
-    message, values = times.duration(seconds)
+def _in_words(seconds: float, catalogue: i18n.Catalogue, *, in_days: bool = True) -> str:
+    message, values = times.duration(seconds, in_days=in_days)
     return catalogue.gettext(message).format_map(values)
 
 

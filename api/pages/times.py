@@ -59,16 +59,19 @@ def milliseconds(moment: datetime) -> int:
     return math.floor(moment.timestamp() * 1000)
 
 
-def duration(seconds: float) -> tuple[str, dict[str, int]]:
-    """Return a message and its values for a duration's two largest units, a zero left out, as countdown.ts does."""
+def duration(seconds: float, *, in_days: bool = True) -> tuple[str, dict[str, int]]:
+    """Return a message and its values for a duration's two largest units, a zero left out, as countdown.ts does.
+
+    Working time is told with ``in_days`` False: two days of it would be read as two working days, not 48 hours.
+    """
     whole = math.floor(abs(seconds))
     values = {
         "days": whole // DAY_S,
-        "hours": whole % DAY_S // HOUR_S,
+        "hours": (whole % DAY_S if in_days else whole) // HOUR_S,
         "minutes": whole % HOUR_S // MINUTE_S,
         "seconds": whole % MINUTE_S,
     }
-    if values["days"]:
+    if in_days and values["days"]:
         return (N_("{days} d {hours} h") if values["hours"] else N_("{days} d")), values
     if values["hours"]:
         return (N_("{hours} h {minutes} min") if values["minutes"] else N_("{hours} h")), values

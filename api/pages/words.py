@@ -118,7 +118,7 @@ DETECTORS: Mapping[str, str] = MappingProxyType(
         "step": N_("sudden step"),
         "cusum": N_("slow drift"),
         "missing": N_("readings missing"),
-        "level": N_("level above its baseline"),
+        "level": N_("level far from its baseline"),
         "record": N_("new record"),
     }
 )

@@ -17,6 +17,13 @@ from pg_stat_activity
 where application_name = %(name)s and datname = current_database()
 limit 1
 
+-- name: parts_never_stocked
+-- The numbers of parts of which no piece has ever come in or gone out.
+select number
+from part
+where not exists (select from stock_movement where stock_movement.part_id = part.id)
+order by number
+
 -- name: first_device_ticket_since
 -- The first ticket that a device opened after this moment.
 select code, title_en
