@@ -300,8 +300,17 @@ def _use_parts(case: _Case) -> None:
 def _complete_task(case: _Case) -> None:
     number = case.fact("number")
     asked = {"ticket_id": case.row.id, "number": number, "person_id": case.actor.person_id, "now": case.now}
-    if case.connection.execute(QUERIES["complete_task"], asked).fetchone() is None:
-        raise _refuse_fact("number", "an open task of the checklist", number)
+    if case.connection.execute(QUERIES["complete_task"], asked).fetchone() is not None:
+        return
+    done = case.connection.execute(QUERIES["task_done_at"], asked).fetchone()
+    if done is None:
+        raise _refuse_fact("number", "a task of the checklist", number)
+    raise Refused(
+        "not_a_legal_step",
+        expected="a task that is still open",
+        got=f"task {number}, done at {done[0].isoformat()}",
+        remedy="Nothing is left to do for it.",
+    )
 
 
 def _make_link(case: _Case) -> str:

@@ -68,6 +68,18 @@ def test_a_device_ticket_is_carried_to_closed(pool: ConnectionPool) -> None:
         assert outbox(connection).count("ticket.state") == 5
 
 
+def test_a_task_that_somebody_has_done_is_not_done_again(pool: ConnectionPool) -> None:
+    """A conflict, not bad input: an engineer's phone may send what a colleague has done meanwhile."""
+    with pool.connection() as connection:
+        house = a_house(connection)
+        code = a_device_ticket(connection, house)
+        carry(connection, house, code, State.EXECUTING)
+        command(connection, code, "complete_task", house.near, {"number": 1})
+        before = everything(connection)
+        assert refused(connection, code, "complete_task", house.near, {"number": 1}) == "not_a_legal_step"
+        assert everything(connection) == before
+
+
 def test_a_refused_command_changes_nothing(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         house = a_house(connection)

@@ -91,6 +91,13 @@ where ticket_id = %(ticket_id)s
   and done_at is null
 returning number
 
+-- name: task_done_at
+-- When a task of the checklist was done.
+select done_at
+from ticket_task
+where ticket_id = %(ticket_id)s
+  and number = %(number)s
+
 -- name: attachment_of_ticket
 -- Tells whether a file belongs to a ticket.
 select id
