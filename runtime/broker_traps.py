@@ -71,7 +71,7 @@ _MOSQUITTO_DEFAULTS = Trap(
 )
 _WHAT_CANNOT_BE_SEEN = Trap(
     "The broker does not tell what it drops, so a queue that is too short cannot be seen from here.",
-    "Sequence gaps per device tell of losses; docs/settings.md names the durable settings.",
+    "Sequence gaps per device tell of losses; docs/operations.md names the durable settings.",
 )
 
 

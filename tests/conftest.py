@@ -116,6 +116,20 @@ def database(postgres: str, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def timescale_database() -> Iterator[str]:
+    """A freshly migrated database on the TimescaleDB server that WEARSIGHT_TEST_TIMESCALE_URL names."""
+    server = os.environ["WEARSIGHT_TEST_TIMESCALE_URL"]
+    name = f"wearsight_test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    dsn = make_conninfo(server, dbname=name)
+    migrate(dsn)
+    yield dsn
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
 def seeded(database: str) -> str:
     """A database with the demo house: calendar, site plant-1, asset types, libraries, policy, people."""
     with connect(database) as connection:

@@ -82,15 +82,18 @@ def publish(url: str, count: int) -> None:
 
 
 def received(url: str, count: int) -> list[int]:
-    """What comes to the persistent session without subscribing again."""
-    got: list[int] = []
+    """What comes to the persistent session without subscribing again, once each and in order.
+
+    The order of arrival is no promise: NATS hands out what it believes under way only when its ``ack_wait`` is over.
+    """
+    got: set[int] = set()
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="ingest", clean_session=False)
-    client.on_message = lambda _client, _userdata, message: got.append(int(message.payload))
+    client.on_message = lambda _client, _userdata, message: got.add(int(message.payload))
     client.connect(HOST, port_of(url))
     client.loop_start()
     eventually(lambda: len(got) >= count)
     leave(client)
-    return got
+    return sorted(got)
 
 
 def test_acknowledged_messages_and_sessions_survive_a_kill(nats: EmbeddedBroker) -> None:

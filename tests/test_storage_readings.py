@@ -39,18 +39,26 @@ def connection(database):
         yield opened
 
 
-def test_columns_survive_the_binary_formats_exactly(connection):
+@pytest.fixture(params=["database", pytest.param("timescale_database", marks=pytest.mark.timescale)])
+def either(request):
+    """A connection to plain PostgreSQL and, where there is one, to TimescaleDB: one code path, the same results."""
+    with connect(request.getfixturevalue(request.param)) as opened:
+        opened.autocommit = True
+        if partitions.needs_partitions(detect_server(opened)):
+            partitions.ensure_partitions(opened, [NOW_US // DAY_US])
+        yield opened
+
+
+def test_columns_survive_the_binary_formats_exactly(either):
     """To the microsecond and to the last bit, by COPY and by array."""
     values = [0.1, -0.0, 5e-324, 1.7976931348623157e308, -273.15]
     rows = [(number, NOW_US + number, value) for number, value in enumerate(values, 1)]
-    readings.copy_new(connection, some(*rows))
+    readings.copy_new(either, some(*rows))
     shifted = [(number + 10, ts, value) for number, ts, value in rows]
-    assert readings.insert(connection, some(*shifted)) == len(rows)
+    assert readings.insert(either, some(*shifted)) == len(rows)
     series = np.arange(1, 16, dtype=np.int32)
-    assert as_rows(readings.read_after(connection, series, np.full(15, NEVER_US), 100)) == [*rows, *shifted]
-    assert connection.execute("select ts from reading where series_id = 3").fetchone() == (
-        NOW + timedelta(microseconds=3),
-    )
+    assert as_rows(readings.read_after(either, series, np.full(15, NEVER_US), 100)) == [*rows, *shifted]
+    assert either.execute("select ts from reading where series_id = 3").fetchone() == (NOW + timedelta(microseconds=3),)
 
 
 @settings(max_examples=60, deadline=None)
@@ -59,37 +67,37 @@ def test_the_copy_format_reads_back_what_was_written(rows):
     assert as_rows(read_copied(copy_rows(some(*rows)))) == rows
 
 
-def test_inserting_twice_stores_once_and_the_first_value_stays(connection):
+def test_inserting_twice_stores_once_and_the_first_value_stays(either):
     """SPEC E4."""
-    assert readings.insert(connection, some((1, NOW_US, 1.0), (2, NOW_US, 1.0))) == 2
-    assert readings.insert(connection, some((1, NOW_US, 9.0), (1, NOW_US + 1, 2.0))) == 1
-    assert connection.execute("select value from reading where series_id = 1 order by ts").fetchall() == [
+    assert readings.insert(either, some((1, NOW_US, 1.0), (2, NOW_US, 1.0))) == 2
+    assert readings.insert(either, some((1, NOW_US, 9.0), (1, NOW_US + 1, 2.0))) == 1
+    assert either.execute("select value from reading where series_id = 1 order by ts").fetchall() == [
         (1.0,),
         (2.0,),
     ]
 
 
-def test_copying_what_is_there_is_refused_whole(connection):
-    readings.copy_new(connection, some((1, NOW_US, 1.0)))
+def test_copying_what_is_there_is_refused_whole(either):
+    readings.copy_new(either, some((1, NOW_US, 1.0)))
     with pytest.raises(psycopg.errors.UniqueViolation):
-        readings.copy_new(connection, some((1, NOW_US - 1, 1.0), (1, NOW_US, 1.0)))
-    assert connection.execute("select count(*) from reading").fetchone() == (1,)
+        readings.copy_new(either, some((1, NOW_US - 1, 1.0), (1, NOW_US, 1.0)))
+    assert either.execute("select count(*) from reading").fetchone() == (1,)
 
 
-def test_nothing_is_a_batch_too(connection):
-    readings.copy_new(connection, some())
-    assert readings.insert(connection, some()) == 0
-    assert readings.newest_us(connection, np.empty(0, np.int32)) == {}
+def test_nothing_is_a_batch_too(either):
+    readings.copy_new(either, some())
+    assert readings.insert(either, some()) == 0
+    assert readings.newest_us(either, np.empty(0, np.int32)) == {}
 
 
-def test_the_newest_reading_of_each_series_is_found(connection):
-    readings.insert(connection, some((1, NOW_US, 1.0), (1, NOW_US + 5, 1.0), (3, NOW_US + 1, 1.0)))
-    assert readings.newest_us(connection, np.array([1, 2, 3], np.int32)) == {1: NOW_US + 5, 3: NOW_US + 1}
+def test_the_newest_reading_of_each_series_is_found(either):
+    readings.insert(either, some((1, NOW_US, 1.0), (1, NOW_US + 5, 1.0), (3, NOW_US + 1, 1.0)))
+    assert readings.newest_us(either, np.array([1, 2, 3], np.int32)) == {1: NOW_US + 5, 3: NOW_US + 1}
 
 
-def test_readings_are_read_after_each_series_own_time_and_bounded(connection):
-    readings.insert(connection, some(*[(series, NOW_US + n, float(n)) for series in (1, 2) for n in range(10)]))
-    found = readings.read_after(connection, np.array([1, 2], np.int32), np.array([NOW_US + 7, NEVER_US]), 3)
+def test_readings_are_read_after_each_series_own_time_and_bounded(either):
+    readings.insert(either, some(*[(series, NOW_US + n, float(n)) for series in (1, 2) for n in range(10)]))
+    found = readings.read_after(either, np.array([1, 2], np.int32), np.array([NOW_US + 7, NEVER_US]), 3)
     assert [(series, ts - NOW_US) for series, ts, _ in as_rows(found)] == [(1, 8), (1, 9), (2, 0), (2, 1), (2, 2)]
 
 
@@ -106,9 +114,34 @@ def test_a_partition_is_made_for_each_day_once(connection):
     assert connection.execute("select count(*) from reading_20240229").fetchone() == (2,)
 
 
+def test_buckets_begin_at_the_same_times_on_every_server(either):
+    """Weeks begin on Monday, as TimescaleDB has it."""
+    found = either.execute(
+        "select time_bucket(interval '7 days', ts), time_bucket(interval '15 minutes', ts)"
+        " from (values (timestamptz '2026-03-04 08:07:30+00')) as given (ts)"
+    ).fetchone()
+    assert [one.isoformat() for one in found] == ["2026-03-02T00:00:00+00:00", "2026-03-04T08:00:00+00:00"]
+
+
+@pytest.mark.timescale
+def test_timescale_keeps_the_readings_in_a_hypertable_and_makes_its_own_chunks(timescale_database):
+    """ADR 24. Columnstore is there under the full licence, and not asked for under Apache's."""
+    with connect(timescale_database) as connection:
+        server = detect_server(connection)
+        assert server in (Server.TIMESCALE, Server.TIMESCALE_APACHE)
+        readings.insert(connection, some((1, NOW_US, 1.0), (1, NOW_US - 3 * DAY_US, 2.0)))
+        chunks = connection.execute(
+            "select count(*) from timescaledb_information.chunks where hypertable_name = 'reading'"
+        ).fetchone()
+        assert chunks == (2,)
+        policies = connection.execute(
+            "select count(*) from timescaledb_information.jobs"
+            " where hypertable_name = 'reading' and proc_name in ('policy_compression', 'policy_columnstore')"
+        ).fetchone()
+        assert policies == (1 if server is Server.TIMESCALE else 0,)
+
+
 def test_a_day_without_partition_is_refused_by_the_database(connection):
-    if not partitions.needs_partitions(detect_server(connection)):
-        pytest.skip("left out: this server makes its own chunks")
     with pytest.raises(psycopg.errors.CheckViolation):
         readings.insert(connection, some((1, NOW_US + 30 * DAY_US, 1.0)))
 
@@ -191,7 +224,7 @@ def test_an_ingester_tells_how_it_does_and_an_ousted_one_does_not(connection):
     assert checkpoints.beats(connection) == [told]
 
 
-def test_a_rolled_back_batch_leaves_nothing(connection):
-    with connection.transaction(force_rollback=True):
-        readings.copy_new(connection, some((1, NOW_US, 1.0)))
-    assert connection.execute("select count(*) from reading").fetchone() == (0,)
+def test_a_rolled_back_batch_leaves_nothing(either):
+    with either.transaction(force_rollback=True):
+        readings.copy_new(either, some((1, NOW_US, 1.0)))
+    assert either.execute("select count(*) from reading").fetchone() == (0,)
