@@ -205,3 +205,14 @@ def test_a_token_works_from_its_issue_to_its_end(api: Api) -> None:
     assert api.client.get("/api/v1/me", headers=asked).json()["login"] == "rig"
     api.clock.move(timedelta(days=1))
     assert api.client.get("/api/v1/me", headers=asked).status_code == 401
+
+
+def test_readings_that_wait_to_be_judged_show_an_asset_as_not_assessed(api: Api) -> None:
+    """A client that waits for the verdict must not take stored for judged."""
+    with api.pool.connection() as connection:
+        asset_id = an_asset(connection)
+        device_id = a_device(connection, asset_id)
+    assert api.get(f"/assets/{asset_id}").json()["assessed"] is True
+    with api.pool.connection() as connection:
+        connection.execute("update device set held = true where id = %s", (device_id,))
+    assert api.get(f"/assets/{asset_id}").json()["assessed"] is False

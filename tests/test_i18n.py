@@ -137,6 +137,12 @@ def test_durations_are_written_with_their_two_largest_units(seconds, english):
     assert message.format_map(values) == english
 
 
+def test_working_time_is_told_in_hours_however_long():
+    """Two days of it would be read as two working days."""
+    message, values = times.duration(172_800, in_days=False)
+    assert message.format_map(values) == "48 h"
+
+
 def test_times_are_the_sites_with_the_zone_beside():
     assert site_time(NOW, "Asia/Shanghai").text == "2026-03-02 10:00"
     assert offset_name(NOW, "Asia/Shanghai") == "UTC+8"

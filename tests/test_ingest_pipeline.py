@@ -126,6 +126,20 @@ def test_a_gap_is_reported_and_holds_judgement_until_it_is_filled(line):
     assert findings(line) == [(NOW + 3 * SECOND, None, "t")]
 
 
+def test_a_device_shows_as_held_while_the_detectors_have_not_seen_all_that_is_stored(line):
+    """SPEC E6: who waits for a judgement, a replay for one, must not take stored for judged."""
+    line.take(*hot(1, 3))
+    assert line.rows("select held from device") == [(False,)]
+    line.take(*hot(5, 7))
+    assert line.rows("select held from device") == [(True,)]
+    line.take(*hot(3, 5))
+    assert line.rows("select held from device") == [(False,)]
+    line.take(*hot(7, 8), settled=False)
+    assert line.rows("select held from device") == [(True,)]
+    line.catch_up()
+    assert line.rows("select held from device") == [(False,)]
+
+
 def test_a_gap_that_is_never_filled_stays_reported_and_judgement_goes_on(line):
     """SPEC E5."""
     line.take(*hot(1, 2))

@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
+import psycopg
 import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from domain.refusals import Refused
 from storage.casework import (
+    answer_link,
     join_findings,
     open_from_prediction,
     run_command,
 )
 from storage.database import open_pool
 from storage.tickets import ticket_detail, verify_timeline
+from tests.services_builders import eventually
 from tests.ticket_builders import (
     HOUR,
     MINUTE,
@@ -26,9 +29,15 @@ from tests.ticket_builders import (
     a_house,
     a_prediction,
     a_report,
+    carry,
     command,
+    finish_work,
+    resolve,
 )
 from ticketing.actors import Actor
+from ticketing.ticket import State
+
+WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 
 
 def _at_once(pool: ConnectionPool, calls: list[object]) -> list[object]:
@@ -166,3 +175,36 @@ def test_closing_while_the_desk_judges_the_asset_waits_for_it(pool: ConnectionPo
     with pool.connection() as connection:
         assert connection.execute("select status from prediction").fetchone() == ("rejected",)
         assert verify_timeline(connection, code) is None
+
+
+def test_an_answer_and_a_new_link_at_the_same_moment_do_not_wait_for_each_other(database: str) -> None:
+    """Both lock the ticket, then its link. In the other order the database ended one of them as a deadlock."""
+    with open_pool(database, size=4) as pool:
+        with pool.connection() as connection:
+            house = a_house(connection)
+            code = a_device_ticket(connection, house)
+            carry(connection, house, code, State.EXECUTING)
+            finish_work(connection, house, code)
+            secret = resolve(connection, house, code).confirmation_url_secret or ""
+        ended: list[str] = []
+
+        def answer() -> None:
+            try:
+                with pool.connection() as own:
+                    ended.append(answer_link(own, secret, True, True, None, None, NOW + HOUR))
+            except Refused as refused:
+                ended.append(refused.name)
+            except psycopg.errors.DeadlockDetected:
+                ended.append("deadlock")
+
+        with pool.connection() as connection:
+            connection.execute("select from ticket where code = %s for no key update", (code,))
+            answering = threading.Thread(target=answer)
+            answering.start()
+            with pool.connection() as watching:
+                watching.autocommit = True
+                assert eventually(lambda: watching.execute(WAITING).fetchone() == (1,))
+                watching.autocommit = False
+            command(connection, code, "request_confirmation", house.near, now=NOW + MINUTE)
+        answering.join(20)
+        assert ended == ["link_used"]
