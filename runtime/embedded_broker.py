@@ -14,6 +14,7 @@ import signal
 import socket
 import sysconfig
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +35,7 @@ _LOG_BYTES = 10 * 1024 * 1024
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
-class _LoopbackBroker:
+class _LoopbackBroker(ABC):
     """What both brokers share: a directory, a stable port, and a start that waits for an answer."""
 
     name = ""
@@ -89,9 +90,9 @@ class _LoopbackBroker:
             self._child = None
             self._port = 0
 
+    @abstractmethod
     def _command(self, lodging: Lodging, port: int) -> Sequence[str | Path]:
         """Write the configuration for this port and return the command line."""
-        raise NotImplementedError
 
     def _start_claimed(self, child: Child, lodging: Lodging) -> str:
         output = lodging.directory / "broker.log"
