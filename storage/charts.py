@@ -1,15 +1,22 @@
-"""Series for people's eyes: reduced in the database to one row a pixel with every peak kept (SPEC E7)."""
+"""Series for people's eyes: reduced in the database to one row a pixel with every peak kept (SPEC E7).
+
+The level fits the pixel: readings for minutes on the screen, days for years. What a rollup has not been computed for
+yet, the newest minutes among it, is read from the finer levels, so a chart never waits for a job.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection
 
+from storage.levels import WIDTH_US, Level, Piece, coarsest, cover, floor_to, wanted_level
 from storage.queries import load
+from storage.rollups import coverage
 
 QUERIES = load("charts")
 
@@ -17,6 +24,8 @@ QUERIES = load("charts")
 RAW_PER_PIXEL = 4
 # A silence longer than this many usual intervals is drawn as a break, not bridged by a line.
 GAP_INTERVALS = 5.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,8 @@ class Columns:
     """A chart, one row an index. ``ts`` is milliseconds since 1970; a row of None is a break in the line.
 
     Raw: every reading, its value in all four columns. Reduced: the first, lowest, highest and last reading of each
-    pixel, ``ts`` that of the first.
+    pixel, ``ts`` that of the first, or the beginning of its bucket where a rollup was read. ``level`` is the coarsest
+    that was read; from a rollup on, pixels are whole buckets, so that every figure is exact for its pixel.
     """
 
     ts: list[float]
@@ -49,6 +59,7 @@ class Columns:
     highest: list[float | None]
     last: list[float | None]
     raw: bool
+    level: Level
 
 
 def list_series(
@@ -83,20 +94,61 @@ def chart(
     expected_interval_s: float | None,
 ) -> Columns:
     """Return the series in [start, end) for ``width`` pixels: raw when few readings, else reduced."""
-    times, values = readings(connection, series_id, start, end, RAW_PER_PIXEL * width + 1)
-    if len(times) <= RAW_PER_PIXEL * width:
-        columns = [np.asarray(values, dtype=np.float64)] * 4
-        return _with_breaks(np.asarray(times, dtype=np.float64), columns, expected_interval_s, raw=True)
-    pixel_s = (end - start).total_seconds() / width
-    asked = {"series_id": series_id, "from": start, "to": end, "pixel_s": pixel_s}
+    start_us, end_us = (start - _EPOCH) // _MICROSECOND, (end - _EPOCH) // _MICROSECOND
+    known = coverage(connection, start, end)
+    if start_us >= known.kept_from_us[Level.RAW]:
+        times, values = readings(connection, series_id, start, end, RAW_PER_PIXEL * width + 1)
+        if len(times) <= RAW_PER_PIXEL * width:
+            columns = [np.asarray(values, dtype=np.float64)] * 4
+            return _with_breaks(np.asarray(times, dtype=np.float64), columns, expected_interval_s, Level.RAW, raw=True)
+    pixel_us = -(-(end_us - start_us) // width)
+    pieces = cover(start_us, end_us, wanted_level(pixel_us), known.stale, known.kept_from_us)
+    level = coarsest(pieces)
+    # Whole buckets make a pixel, or the extremes of two pixels would be mixed.
+    pixel_us = -(-pixel_us // WIDTH_US[level]) * WIDTH_US[level]
+    ts, columns = _reduced(connection, series_id, pieces, floor_to(start_us, level), pixel_us)
+    return _with_breaks(ts, columns, expected_interval_s, level, raw=False)
+
+
+def _reduced(
+    connection: Connection, series_id: int, pieces: Sequence[Piece], origin_us: int, pixel_us: int
+) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+    """Read each piece from its level and join them into one row a pixel: times in ms; first, lowest, highest, last."""
+    found: list[list[NDArray[np.float64]]] = []
     with connection.cursor(binary=True) as cursor:
-        row = cursor.execute(QUERIES["reduced"], asked).fetchone() or ([], [], [], [], [])
-    ts, lowest, highest, first, last = (np.asarray(column, dtype=np.float64) for column in row)
-    return _with_breaks(ts, [first, lowest, highest, last], expected_interval_s, raw=False)
+        for piece in pieces:
+            asked = {
+                "series_id": series_id,
+                "from": _time(piece.start_us),
+                "to": _time(piece.end_us),
+                "pixel": timedelta(microseconds=pixel_us),
+                "origin": _time(origin_us),
+            }
+            row = cursor.execute(QUERIES[f"pixels_{piece.level}"], asked).fetchone()
+            if row is not None and row[0]:
+                found.append([np.asarray(column, dtype=np.float64) for column in row])
+    if not found:
+        return np.empty(0), [np.empty(0)] * 4
+    ts, first, lowest, highest, last = (np.concatenate(column) for column in zip(*found, strict=True))
+    # Pieces come in time order; a pixel that lies in two of them has a row from each.
+    pixel = np.round(ts * 1000 - origin_us).astype(np.int64) // pixel_us
+    begins = np.flatnonzero(np.diff(pixel, prepend=pixel[0] - 1))
+    ends = np.append(begins[1:], len(pixel)) - 1
+    extremes = [np.minimum.reduceat(lowest, begins), np.maximum.reduceat(highest, begins)]
+    return ts[begins], [first[begins], *extremes, last[ends]]
+
+
+def _time(at_us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=at_us)
 
 
 def _with_breaks(
-    ts: NDArray[np.float64], columns: list[NDArray[np.float64]], expected_interval_s: float | None, *, raw: bool
+    ts: NDArray[np.float64],
+    columns: list[NDArray[np.float64]],
+    expected_interval_s: float | None,
+    level: Level,
+    *,
+    raw: bool,
 ) -> Columns:
     """Put a row of None into every silence, so that no line is drawn where nothing was measured."""
     steps = np.diff(ts)
@@ -108,4 +160,4 @@ def _with_breaks(
     first, lowest, highest, last = (
         [None if np.isnan(value) else float(value) for value in np.insert(column, breaks, np.nan)] for column in columns
     )
-    return Columns(times.tolist(), first, lowest, highest, last, raw)
+    return Columns(times.tolist(), first, lowest, highest, last, raw, level)

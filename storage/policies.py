@@ -29,35 +29,47 @@ def read_policy_version(connection: Connection, policy_id: int) -> Policy:
 
 def policy_in_force(connection: Connection) -> tuple[int, Policy]:
     """Return id and content of the policy that new tickets are opened under."""
-    row = connection.execute(QUERIES["newest_policy"]).fetchone()
-    if row is None:
+    found = newest_body(connection, DEFAULT_POLICY)
+    if found is None:
         raise Refused(
             "unknown_record",
             expected="a published policy",
             got="none",
             remedy="Seed the house, or publish a policy.",
         )
-    return row[0], read_policy(row[1])
+    return found[0], read_policy(found[1])
 
 
 def publish_policy(connection: Connection, body: Mapping[str, object], *, person_id: int | None, now: datetime) -> int:
     """Validate and publish a new version of a policy; return its id. Open tickets keep the version they have."""
-    policy = read_policy(body)
-    parameters = {"name": policy.name, "body": Jsonb(dict(body)), "now": now, "person_id": person_id}
+    return publish_body(connection, read_policy(body).name, body, person_id=person_id, now=now)
+
+
+def ensure_default_policy(connection: Connection, now: datetime) -> int:
+    """Publish the shipped policy when there is none yet; return the id of the policy in force."""
+    found = newest_body(connection, DEFAULT_POLICY)
+    return (
+        publish_policy(connection, shipped_body(DEFAULT_POLICY), person_id=None, now=now) if found is None else found[0]
+    )
+
+
+def newest_body(connection: Connection, name: str) -> tuple[int, dict[str, object]] | None:
+    """Return id and content of the version in force of the policy of this name, None when none was published."""
+    row = connection.execute(QUERIES["newest_policy"], {"name": name}).fetchone()
+    return None if row is None else (int(row[0]), dict(row[1]))
+
+
+def publish_body(
+    connection: Connection, name: str, body: Mapping[str, object], *, person_id: int | None, now: datetime
+) -> int:
+    """Publish a new version of a policy of any kind, which its own module has checked; return its id."""
+    parameters = {"name": name, "body": Jsonb(dict(body)), "now": now, "person_id": person_id}
     row = connection.execute(QUERIES["publish_policy"], parameters).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def default_policy_body() -> dict[str, object]:
-    """Return the shipped default policy, editions/policy/repair.toml, as a table."""
-    text = (files("editions") / "policy" / f"{DEFAULT_POLICY}.toml").read_text(encoding="utf-8")
+def shipped_body(name: str) -> dict[str, object]:
+    """Return a policy as it is shipped, editions/policy/<name>.toml, as a table."""
+    text = (files("editions") / "policy" / f"{name}.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
-
-
-def ensure_default_policy(connection: Connection, now: datetime) -> int:
-    """Publish the shipped policy when there is none yet; return the id of the policy in force."""
-    row = connection.execute(QUERIES["newest_policy"]).fetchone()
-    if row is not None:
-        return int(row[0])
-    return publish_policy(connection, default_policy_body(), person_id=None, now=now)

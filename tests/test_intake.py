@@ -12,7 +12,7 @@ from storage.casework import (
     join_findings,
     open_from_prediction,
 )
-from storage.policies import default_policy_body, publish_policy
+from storage.policies import DEFAULT_POLICY, publish_policy, shipped_body
 from storage.tickets import list_tickets, ticket_detail
 from tests.ticket_builders import (
     DAY,
@@ -148,7 +148,7 @@ def test_a_policy_published_later_does_not_touch_a_running_ticket(pool: Connecti
         house = a_house(connection)
         code = a_report(connection, house)
         before = ticket_detail(connection, code, actor=house.near, now=NOW)
-        body = default_policy_body()
+        body = shipped_body(DEFAULT_POLICY)
         body["dispatch"]["load_limit"] = 1  # type: ignore[index]
         publish_policy(connection, body, person_id=None, now=NOW + MINUTE)
         after = ticket_detail(connection, code, actor=house.near, now=NOW)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from domain.refusals import Refused
 from domain.working_time import ROUND_THE_CLOCK, Segment, WorkingCalendar
-from storage.policies import default_policy_body
+from storage.policies import DEFAULT_POLICY, shipped_body
 from tests.ticket_builders import DAY, HOUR, MINUTE, NOW, the_policy
 from ticketing.policy import read_policy
 from ticketing.priority import priority_of
@@ -206,7 +206,7 @@ def test_the_priority_follows_severity_criticality_and_tier(changes: dict[str, o
 def broken_policies() -> list[tuple[str, dict[str, object]]]:
     def changed(*path_and_value: object) -> dict[str, object]:
         *path, last, value = path_and_value
-        body = copy.deepcopy(default_policy_body())
+        body = copy.deepcopy(shipped_body(DEFAULT_POLICY))
         table = body
         for name in path:
             table = table[name]  # type: ignore[assignment,index]

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from domain.ids import uuid7
 from storage.casework import create_report, open_from_prediction, run_command
 from storage.people import create_person
-from storage.policies import default_policy_body, ensure_default_policy
+from storage.policies import DEFAULT_POLICY, ensure_default_policy, shipped_body
 from storage.ticket_views import TicketDetail
 from ticketing.actors import Actor, ActorKind, Role, RoleHeld
 from ticketing.policy import Policy, read_policy
@@ -26,7 +26,7 @@ SITE = "plant-1"
 
 
 def the_policy() -> Policy:
-    return read_policy(default_policy_body())
+    return read_policy(shipped_body(DEFAULT_POLICY))
 
 
 def an_actor(person_id: int, *roles: Role, name: str = "", site: str | None = SITE) -> Actor:

@@ -12,11 +12,14 @@ from api.boundary import BASE_PATH
 from api.dependencies import Database, ReadSignals
 from api.identity import Caller
 from api.problems import unknown
-from api.routes.answers import RECORD_ANSWERS
-from api.schemas import Chart, Moment, ReadingColumns, SeriesKey
+from api.routes.answers import RECORD_ANSWERS, SIGNED_IN_ANSWERS
+from api.routes.paging import Cursor
+from api.schemas import Chart, Key, LatestColumns, Moment, ReadingColumns, SeriesKey, Word
 from domain.refusals import Refused
 from storage import charts
 from storage.charts import SeriesRow
+from storage.latest import latest_readings
+from storage.levels import Level
 
 router = APIRouter(prefix=BASE_PATH, tags=["signals"])
 
@@ -25,8 +28,32 @@ From = Annotated[Moment | None, Query(alias="from", description="Start; an hour 
 To = Annotated[Moment | None, Query(alias="to", description="End, exclusive; just after the newest reading by default")]
 Width = Annotated[int, Query(ge=10, le=4000, description="Pixels to draw on")]
 READINGS_LIMIT = 5_000
+# A wall of figures is one answer, so more than a page of records.
+LATEST_LIMIT = 10_000
 DEFAULT_SPAN = timedelta(hours=1)
 _JUST_AFTER = timedelta(milliseconds=1)
+
+
+@router.get("/series/latest", responses=SIGNED_IN_ANSWERS)
+def list_latest(
+    caller: ReadSignals,
+    database: Database,
+    asset: Annotated[Key | None, Query(description="Only series of this asset")] = None,
+    site: Annotated[Word | None, Query(description="Only series of this site")] = None,
+    cursor: Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=LATEST_LIMIT)] = 1_000,
+) -> LatestColumns:
+    """Return the newest reading of each series, as columns, ordered by series."""
+    sites = caller.sites if site is None else frozenset({site} if caller.sees(site) else ())
+    with database.connection() as connection:
+        found = latest_readings(connection, asset_id=asset, sites=sites, after=cursor or 0, limit=limit + 1)
+    more = len(found.series_id) > limit
+    return LatestColumns(
+        series_id=found.series_id[:limit],
+        ts=found.ts[:limit],
+        value=found.value[:limit],
+        next_cursor=str(found.series_id[limit - 1]) if more else None,
+    )
 
 
 @router.get("/series/{series_id}/chart", responses=RECORD_ANSWERS)
@@ -46,7 +73,7 @@ def read_chart(
         series = _visible(connection, caller, series_id)
         span = _span(series, start, end)
         if span is None:
-            columns = charts.Columns([], [], [], [], [], raw=True)
+            columns = charts.Columns([], [], [], [], [], raw=True, level=Level.RAW)
         else:
             columns = charts.chart(connection, series_id, *span, width, series.expected_interval_s)
     return Chart(
@@ -61,6 +88,7 @@ def read_chart(
         max=columns.highest,
         last=columns.last,
         raw=columns.raw,
+        level=columns.level,
     )
 
 

@@ -5,10 +5,11 @@ from policy
 where id = %(id)s
 
 -- name: newest_policy
--- Returns the policy in force: the version published last.
+-- Returns the policy of this name that is in force: its highest version.
 select id, body
 from policy
-order by published_at desc, id desc
+where name = %(name)s
+order by version desc
 limit 1
 
 -- name: publish_policy

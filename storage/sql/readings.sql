@@ -37,14 +37,3 @@ copy (
   ) as later
   order by wanted.series_id, later.ts
 ) to stdout (format binary)
-
--- name: partition_days
--- The days that have a partition, as the partitions' names.
-select child.relname
-from pg_inherits
-join pg_class as child on child.oid = pg_inherits.inhrelid
-where pg_inherits.inhparent = 'reading'::regclass
-
--- name: lock_partitions
--- One process at a time makes partitions; the lock ends with the transaction.
-select pg_advisory_xact_lock(7306002)
