@@ -17,6 +17,7 @@ BODY_LIMIT = 1 << 20
 # A file of 10 MiB and the multipart text around it.
 ATTACHMENT_BYTES_LIMIT = 10 << 20
 UPLOAD_LIMIT = ATTACHMENT_BYTES_LIMIT + (64 << 10)
+_UPLOADS = ("/attachments", "/files", "/register/import")
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
@@ -68,7 +69,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = UPLOAD_LIMIT if scope["path"].endswith("/attachments") else BODY_LIMIT
+        limit = UPLOAD_LIMIT if scope["path"].endswith(_UPLOADS) else BODY_LIMIT
         declared = Headers(scope=scope).get("content-length", "")
         declared_bytes = int(declared) if declared.isdigit() else 0
         arrived_bytes = 0

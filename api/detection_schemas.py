@@ -1,15 +1,15 @@
-"""Detection over the wire: findings, rules, failure modes, predictions, and messages set aside."""
+"""Detection over the wire: findings, rules, failure modes, predictions."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
-from api.schemas import PAGE_LIMIT, Asked, Key, Line, LowWord, Told
+from api.schemas import Asked, Line, LowWord, Told
 from detectors.library import RuleMode
 from domain.failure_modes import FailureMode
 from domain.findings import Finding, Severity
@@ -72,58 +72,6 @@ class FailureModes(Told):
 
     items: list[FailureModeShape]
     next_cursor: str | None
-
-
-class QuarantinedShape(Told):
-    """A message set aside, without its bytes."""
-
-    id: int
-    received_at: datetime
-    last_received_at: datetime
-    times_received: int
-    topic: str
-    payload_bytes: int
-    reason: str
-    detail: str
-    site: str | None
-    device: str | None
-    replay_requested_at: datetime | None
-    replayed_at: datetime | None
-    replay_result: str | None
-
-
-class Quarantine(Told):
-    """A page of messages set aside, newest first."""
-
-    items: list[QuarantinedShape]
-    next_cursor: str | None
-
-
-class QuarantinedMessage(QuarantinedShape):
-    """A message set aside with its first bytes, as text (bytes that are no UTF-8 escaped) and as base64."""
-
-    payload_text: str
-    payload_base64: str
-    payload_is_whole: bool
-
-
-class ReplayBody(Asked):
-    """Which messages to try again: by their ids, or all that wait for one reason."""
-
-    ids: Annotated[list[Key], Field(min_length=1, max_length=PAGE_LIMIT)] | None = None
-    reason: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")] | None = None
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        if (self.ids is None) == (self.reason is None):
-            raise ValueError("expected either 'ids' or 'reason'")
-        return self
-
-
-class ReplayAsked(Told):
-    """How many messages will be tried again; within a second or so."""
-
-    asked: int
 
 
 class PredictionStatus(StrEnum):

@@ -39,6 +39,27 @@ def checked_file(kind: AttachmentKind, name: str | None, content: bytes) -> NewF
     return NewFile(kind, clean, media_type, content)
 
 
+def checked_paper(name: str | None, content: bytes) -> tuple[str, str]:
+    """Return a clean name and the true media type of a contract or manual: PDF, a picture, or text or CSV in UTF-8."""
+    if not 0 < len(content) <= ATTACHMENT_BYTES_LIMIT:
+        raise Refused(
+            "request_too_large" if content else "invalid_request",
+            expected=f"a file of 1 to {ATTACHMENT_BYTES_LIMIT} bytes",
+            got=f"{len(content)} bytes",
+            remedy="Send a smaller scan, or a part of it." if content else "Choose a file.",
+        )
+    clean = _clean_name(name)
+    media_type = _photo_type(content) or _log_type(content, clean)
+    if media_type is None:
+        raise Refused(
+            "unsupported_file",
+            expected="PDF, a JPEG, PNG or WebP picture, or text or CSV in UTF-8",
+            got=f"'{clean}', which is something else inside",
+            remedy="Save it as PDF.",
+        )
+    return clean, media_type
+
+
 def _photo_type(content: bytes) -> str | None:
     if content.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"

@@ -1,13 +1,52 @@
-"""The register over the wire: sites, assets, devices, and messages that never came."""
+"""The register over the wire: sites, areas, assets, devices, and messages that never came."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+import unicodedata
+from datetime import date, datetime
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 
 from api.schemas import Asked, Key, Latitude, Line, Longitude, LowWord, Moment, Tag, Told, Word
+from storage.assets import AssetStatus
+from storage.components import Component
+from storage.register_files import RegisterFileRow
+from storage.register_import import ImportKind, RowChange
+
+_CONTROL_OR_SURROGATE = ("Cc", "Cs")
+
+
+def shown_text(value: str) -> str:
+    """Return ``value``; raises ValueError when it has a character that neither a spreadsheet nor a label can show."""
+    if any(unicodedata.category(letter) in _CONTROL_OR_SURROGATE or letter in "\ufffe\uffff" for letter in value):
+        raise ValueError("expected text without control characters")
+    return value
+
+
+Text = Annotated[Line, AfterValidator(shown_text)]
+FeedKey = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(shown_text)]
+FeedId = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Version = Annotated[int, Field(ge=1, le=2**31 - 1, description="The version that was read; another one is refused")]
+Criticality = Annotated[int, Field(ge=1, le=5)]
+Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2199, 12, 31))]
+Interval = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+TimePolicyName = Literal["live", "recorded"]
+
+
+class Changed(Asked):
+    """A change: only the fields that are sent. ``version`` is the one that was read."""
+
+    version: Version
+
+    def sent(self) -> dict[str, object]:
+        """Return the fields that were sent."""
+        return {name: getattr(self, name) for name in self.model_fields_set - {"version"}}
+
+    def _refuse_null(self, *names: str) -> None:
+        empty = sorted(name for name in names if name in self.model_fields_set and getattr(self, name) is None)
+        if empty:
+            raise ValueError("expected a value, not null: " + ", ".join(empty))
 
 
 class SiteShape(Told):
@@ -18,6 +57,7 @@ class SiteShape(Told):
     calendar_id: str
     latitude: float
     longitude: float
+    version: int
 
 
 class Sites(Told):
@@ -31,10 +71,53 @@ class NewSite(Asked):
     """A site to add; the calendar must exist."""
 
     id: Word
-    name: Line
+    name: Text
     calendar_id: LowWord
     latitude: Latitude
     longitude: Longitude
+
+
+class SiteChange(Changed):
+    """What to change of a site."""
+
+    name: Text | None = None
+    calendar_id: LowWord | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+
+    @model_validator(mode="after")
+    def _keeps_what_it_needs(self) -> Self:
+        self._refuse_null("name", "calendar_id", "latitude", "longitude")
+        return self
+
+
+class AreaShape(Told):
+    """A part of a site."""
+
+    id: int
+    site: str
+    name: str
+    version: int
+
+
+class Areas(Told):
+    """A page of areas."""
+
+    items: list[AreaShape]
+    next_cursor: str | None
+
+
+class NewArea(Asked):
+    """An area to add."""
+
+    site: Word
+    name: Text
+
+
+class AreaChange(Changed):
+    """Another name for an area."""
+
+    name: Text
 
 
 class AssetTypeShape(Told):
@@ -66,13 +149,23 @@ class AssetShape(Told):
     """An asset. ``assessed``: no evidence of it waits to be judged."""
 
     id: int
+    version: int
     site: str
     tag: str
     name: str
     asset_type: str
     area: str | None
-    serial_number: str | None
+    status: AssetStatus
     criticality: int
+    serial_number: str | None
+    brand: str | None
+    model: str | None
+    batch: str | None
+    purchase_date: date | None
+    warranty_until: date | None
+    firmware: str | None
+    contract_number: str | None
+    location: str | None
     latitude: float | None
     longitude: float | None
     requester_id: int | None
@@ -84,9 +177,10 @@ class AssetShape(Told):
 
 
 class AssetDetail(AssetShape):
-    """An asset with when its components were last fitted (equipment time)."""
+    """An asset with its components and when each was last fitted (equipment time)."""
 
     installed: dict[str, datetime]
+    components: list[Component]
 
 
 class Assets(Told):
@@ -102,10 +196,19 @@ class NewAssetShape(Asked):
     site: Word
     asset_type: LowWord
     tag: Tag
-    name: Line
-    area: Line | None = None
-    serial_number: Line | None = None
-    criticality: Annotated[int, Field(ge=1, le=5)] = 3
+    name: Text
+    area: Text | None = None
+    status: AssetStatus = AssetStatus.IN_SERVICE
+    criticality: Criticality = 3
+    serial_number: Text | None = None
+    brand: Text | None = None
+    model: Text | None = None
+    batch: Text | None = None
+    purchase_date: Day | None = None
+    warranty_until: Day | None = None
+    firmware: Text | None = None
+    contract_number: Text | None = None
+    location: Text | None = None
     latitude: Latitude | None = None
     longitude: Longitude | None = None
     requester_id: Key | None = None
@@ -113,8 +216,82 @@ class NewAssetShape(Asked):
     installed: Annotated[dict[LowWord, Moment], Field(max_length=50, default_factory=dict)]
 
 
+class AssetChange(Changed):
+    """What to change of an asset. Its site stays: an asset that moves to another site is registered there."""
+
+    asset_type: LowWord | None = None
+    tag: Tag | None = None
+    name: Text | None = None
+    area: Text | None = None
+    status: AssetStatus | None = None
+    criticality: Criticality | None = None
+    serial_number: Text | None = None
+    brand: Text | None = None
+    model: Text | None = None
+    batch: Text | None = None
+    purchase_date: Day | None = None
+    warranty_until: Day | None = None
+    firmware: Text | None = None
+    contract_number: Text | None = None
+    location: Text | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    requester_id: Key | None = None
+    commissioned_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _keeps_what_it_needs(self) -> Self:
+        self._refuse_null("asset_type", "tag", "name", "status", "criticality")
+        return self
+
+
+class ComponentBody(Asked):
+    """The nameplate of a component. ``installed_at`` is added to the times it was fitted (equipment time)."""
+
+    name: Text | None = None
+    serial_number: Text | None = None
+    brand: Text | None = None
+    model: Text | None = None
+    installed_at: Moment | None = None
+
+
+class Components(Told):
+    """All components of an asset."""
+
+    items: list[Component]
+
+
+class RegisterFiles(Told):
+    """All files of an asset, oldest first."""
+
+    items: list[RegisterFileRow]
+
+
+class ChangeShape(Told):
+    """A change: who, when, of what. ``before`` and ``after`` have what differs; null: it was not there."""
+
+    id: int
+    at: datetime
+    person: str | None
+    noun: str
+    record_id: str
+    before: dict[str, JsonValue] | None
+    after: dict[str, JsonValue] | None
+
+
+class Changes(Told):
+    """A page of changes, newest first."""
+
+    items: list[ChangeShape]
+    next_cursor: str | None
+
+
 class DeviceShape(Told):
-    """A registered device and what was last heard of it."""
+    """A registered device and what was last heard of it.
+
+    With ``feed_id`` it is heard on that feed, where it is called ``feed_key``. ``clock_ahead_s``: how far its clock is
+    ahead of ours, estimated. ``missing_messages`` never came, by the jumps of its counter.
+    """
 
     id: int
     site: str
@@ -127,6 +304,12 @@ class DeviceShape(Told):
     last_reading_at: datetime | None
     last_sequence: int | None
     created_at: datetime
+    feed_id: int | None
+    feed_key: str | None
+    clock_ahead_s: float | None
+    clock_seen_at: datetime | None
+    missing_messages: int
+    version: int
 
 
 class Devices(Told):
@@ -137,13 +320,42 @@ class Devices(Told):
 
 
 class NewDevice(Asked):
-    """A device to register. ``recorded`` accepts any past time: for replays and imports."""
+    """A device to register. ``recorded`` accepts any past time: for replays and imports.
+
+    ``feed_id`` and ``feed_key`` bind it to a feed, where the dialect calls it ``feed_key``; without them it is heard on
+    its own topics.
+    """
 
     site: Word
     name: Word
     asset_id: Key
-    time_policy: Literal["live", "recorded"] = "live"
-    expected_interval_s: Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)] | None = None
+    time_policy: TimePolicyName = "live"
+    expected_interval_s: Interval | None = None
+    feed_id: FeedId | None = None
+    feed_key: FeedKey | None = None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.feed_id is None) != (self.feed_key is None):
+            raise ValueError("expected both of 'feed_id' and 'feed_key', or neither")
+        return self
+
+
+class DeviceChange(Changed):
+    """What to change of a device. Its site and name stay: they are its address."""
+
+    asset_id: Key | None = None
+    time_policy: TimePolicyName | None = None
+    expected_interval_s: Interval | None = None
+    feed_id: FeedId | None = None
+    feed_key: FeedKey | None = None
+
+    @model_validator(mode="after")
+    def _keeps_what_it_needs(self) -> Self:
+        self._refuse_null("asset_id", "time_policy")
+        if (self.feed_id is None) != (self.feed_key is None):
+            raise ValueError("expected both of 'feed_id' and 'feed_key', or neither")
+        return self
 
 
 class GapShape(Told):
@@ -161,3 +373,15 @@ class Gaps(Told):
 
     items: list[GapShape]
     next_cursor: str | None
+
+
+class ImportReport(Told):
+    """What an import did, or with ``dry_run`` would do; ``changes`` has the first hundred rows that do something."""
+
+    kind: ImportKind
+    dry_run: bool
+    rows: int
+    created: int
+    changed: int
+    unchanged: int
+    changes: list[RowChange]

@@ -144,7 +144,7 @@ def test_a_mistake_of_ours_is_a_problem_too_and_tells_nothing_about_the_inside(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("api.routes.sites.assets.list_sites", broken)
+    monkeypatch.setattr("api.routes.sites.sites.list_sites", broken)
     answer = api.get("/sites")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"

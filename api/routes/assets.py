@@ -1,24 +1,39 @@
-"""Assets: the equipment, with its devices, its series and how many tickets it has open."""
+"""Assets: the equipment, with its components, its devices, its series and who changed what."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from psycopg import Connection
 
 from api.boundary import BASE_PATH
-from api.dependencies import ChangeRegister, Database, Now, ReadRegister, ReadSignals
+from api.dependencies import ChangeRegister, Database, Now, ReadChanges, ReadRegister, ReadSignals
 from api.identity import Caller
 from api.problems import unknown
-from api.register_schemas import AssetDetail, Assets, AssetShape, AssetTypes, AssetTypeShape, DeviceState, NewAssetShape
+from api.register_schemas import (
+    AssetChange,
+    AssetDetail,
+    Assets,
+    AssetShape,
+    AssetTypes,
+    AssetTypeShape,
+    Changes,
+    ChangeShape,
+    ComponentBody,
+    Components,
+    DeviceState,
+    NewAssetShape,
+)
 from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
-from api.schemas import Key, SeriesPage, SeriesShape
-from storage import assets, charts
-from storage.assets import Asset, NewAsset
+from api.schemas import Key, LowWord, SeriesPage, SeriesShape
+from storage import assets, audit, charts
+from storage.assets import Asset, AssetFacts, AssetStatus
+from storage.components import Component, list_components, put_component
 
 router = APIRouter(prefix=BASE_PATH, tags=["register"])
 
@@ -43,6 +58,7 @@ def list_assets(
     tag: Annotated[str | None, Query(max_length=64)] = None,
     name: Annotated[str | None, Query(max_length=200)] = None,
     asset_type: Annotated[str | None, Query(max_length=64)] = None,
+    status: AssetStatus | None = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Assets:
@@ -55,12 +71,13 @@ def list_assets(
             tag=tag,
             name=name,
             asset_type=asset_type,
+            status=status,
             after=cursor or 0,
             limit=limit + 1,
         )
         page, next_cursor = cut(rows, limit, lambda asset: asset.id)
         devices = _devices_of(connection, [asset.id for asset in page])
-    items = [AssetShape.model_validate(_fields(asset, devices[asset.id])) for asset in page]
+    items = [AssetShape.model_validate(_shown(asset, devices[asset.id])) for asset in page]
     return Assets(items=items, next_cursor=next_cursor)
 
 
@@ -69,22 +86,9 @@ def register_asset(caller: ChangeRegister, body: NewAssetShape, database: Databa
     """Register an asset; a tag that is taken at the site is refused."""
     if not caller.sees(body.site):
         raise unknown("site", body.site)
-    new = NewAsset(
-        site_id=body.site,
-        asset_type_id=body.asset_type,
-        tag=body.tag,
-        name=body.name,
-        area=body.area,
-        serial_number=body.serial_number,
-        criticality=body.criticality,
-        latitude=body.latitude,
-        longitude=body.longitude,
-        requester_id=body.requester_id,
-        commissioned_at=body.commissioned_at,
-        installed=body.installed,
-    )
     with database.connection() as connection:
-        asset_id = assets.create_asset(connection, new, now)
+        audit.act_as(connection, caller.person.id, now)
+        asset_id = assets.create_asset(connection, asset_facts(body), now, body.installed)
         return _detail(connection, caller, asset_id)
 
 
@@ -93,6 +97,63 @@ def read_asset(asset_id: AssetKey, caller: ReadRegister, database: Database) -> 
     """Return one asset with its devices and when its components were fitted."""
     with database.connection() as connection:
         return _detail(connection, caller, asset_id)
+
+
+@router.patch("/assets/{asset_id}", responses=CHANGE_ANSWERS)
+def change_asset(
+    asset_id: AssetKey, caller: ChangeRegister, body: AssetChange, database: Database, now: Now
+) -> AssetDetail:
+    """Change what is sent of an asset, unless somebody else has changed it since it was read."""
+    sent = body.sent()
+    if "asset_type" in sent:
+        sent["asset_type_id"] = sent.pop("asset_type")
+    with database.connection() as connection:
+        visible_asset(connection, caller, asset_id)
+        audit.act_as(connection, caller.person.id, now)
+        assets.hold_asset(connection, asset_id)
+        (present,) = assets.list_assets(connection, sites=None, asset_id=asset_id, limit=1)
+        facts = replace(present.facts(), **sent)  # type: ignore[arg-type]  # the shape's fields are the record's
+        if facts != present.facts() or body.version != present.version:
+            assets.change_asset(connection, present, facts, body.version)
+        return _detail(connection, caller, asset_id)
+
+
+@router.get("/assets/{asset_id}/components", responses=RECORD_ANSWERS)
+def read_components(asset_id: AssetKey, caller: ReadRegister, database: Database) -> Components:
+    """Return an asset's components."""
+    with database.connection() as connection:
+        visible_asset(connection, caller, asset_id)
+        return Components(items=list_components(connection, asset_id))
+
+
+@router.put("/assets/{asset_id}/components/{component}", responses=CHANGE_ANSWERS)
+def change_component(
+    asset_id: AssetKey,
+    component: Annotated[LowWord, Path(description="What the component is called in rules and failure modes")],
+    caller: ChangeRegister,
+    body: ComponentBody,
+    database: Database,
+    now: Now,
+) -> Components:
+    """Add or replace a component's nameplate, and note when it was fitted."""
+    plate = Component(component, body.name, body.serial_number, body.brand, body.model, body.installed_at)
+    with database.connection() as connection:
+        visible_asset(connection, caller, asset_id)
+        audit.act_as(connection, caller.person.id, now)
+        put_component(connection, asset_id, plate)
+        return Components(items=list_components(connection, asset_id))
+
+
+@router.get("/assets/{asset_id}/changes", responses=RECORD_ANSWERS)
+def list_changes(
+    asset_id: AssetKey, caller: ReadChanges, database: Database, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
+) -> Changes:
+    """Return who changed what of an asset, its components, devices and files, newest first."""
+    with database.connection() as connection:
+        visible_asset(connection, caller, asset_id)
+        rows = audit.changes_of_asset(connection, asset_id, before=cursor, limit=limit + 1)
+    page, next_cursor = cut(rows, limit, lambda change: change.id)
+    return Changes(items=[ChangeShape.model_validate(change) for change in page], next_cursor=next_cursor)
 
 
 @router.get("/assets/{asset_id}/series", responses=RECORD_ANSWERS)
@@ -115,12 +176,20 @@ def visible_asset(connection: Connection, caller: Caller, asset_id: int) -> str:
     return site_id
 
 
+def asset_facts(body: NewAssetShape) -> AssetFacts:
+    """Return what the body says of an asset, as the repository takes it."""
+    said = {field.name: getattr(body, field.name) for field in fields(AssetFacts) if hasattr(body, field.name)}
+    return AssetFacts(**said, site_id=body.site, asset_type_id=body.asset_type)
+
+
 def _detail(connection: Connection, caller: Caller, asset_id: int) -> AssetDetail:
     rows = assets.list_assets(connection, sites=caller.site_list(), asset_id=asset_id, limit=1)
     if not rows:
         raise unknown("asset", asset_id)
-    fields = _fields(rows[0], _devices_of(connection, [asset_id])[asset_id])
-    return AssetDetail.model_validate({**fields, "installed": assets.installations(connection, asset_id)})
+    shown = _shown(rows[0], _devices_of(connection, [asset_id])[asset_id])
+    parts = list_components(connection, asset_id)
+    installed = {part.code: part.installed_at for part in parts if part.installed_at is not None}
+    return AssetDetail.model_validate({**shown, "installed": installed, "components": parts})
 
 
 def _devices_of(connection: Connection, asset_ids: Sequence[int]) -> defaultdict[int, list[DeviceState]]:
@@ -130,22 +199,6 @@ def _devices_of(connection: Connection, asset_ids: Sequence[int]) -> defaultdict
     return found
 
 
-def _fields(asset: Asset, devices: list[DeviceState]) -> dict[str, object]:
-    return {
-        "id": asset.id,
-        "site": asset.site_id,
-        "tag": asset.tag,
-        "name": asset.name,
-        "asset_type": asset.asset_type_id,
-        "area": asset.area,
-        "serial_number": asset.serial_number,
-        "criticality": asset.criticality,
-        "latitude": asset.latitude,
-        "longitude": asset.longitude,
-        "requester_id": asset.requester_id,
-        "commissioned_at": asset.commissioned_at,
-        "created_at": asset.created_at,
-        "open_tickets": asset.open_tickets,
-        "assessed": asset.assessed,
-        "devices": devices,
-    }
+def _shown(asset: Asset, devices: list[DeviceState]) -> dict[str, object]:
+    known = {field.name: getattr(asset, field.name) for field in fields(Asset)}
+    return {**known, "site": asset.site_id, "asset_type": asset.asset_type_id, "devices": devices}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -9,14 +10,13 @@ from fastapi import APIRouter, Path, Query
 from api.boundary import BASE_PATH
 from api.dependencies import ChangeRegister, Database, Now, ReadRegister, ReadSignals
 from api.problems import unknown
-from api.register_schemas import Devices, DeviceShape, Gaps, GapShape, NewDevice
+from api.register_schemas import DeviceChange, Devices, DeviceShape, Gaps, GapShape, NewDevice
 from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.assets import visible_asset
 from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
 from api.schemas import Key
-from domain.refusals import Refused
-from storage import assets
-from storage.assets import DeviceRow
+from storage import assets, audit
+from storage.assets import DeviceFacts, DeviceRow
 
 router = APIRouter(prefix=BASE_PATH, tags=["register"])
 
@@ -30,6 +30,7 @@ def list_devices(
     site: Annotated[str | None, Query(max_length=64)] = None,
     name: Annotated[str | None, Query(max_length=64)] = None,
     asset: Annotated[Key | None, Query(description="Only the devices of this asset")] = None,
+    feed: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only the devices of this feed")] = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Devices:
@@ -41,36 +42,32 @@ def list_devices(
             site=site,
             name=name,
             assets=None if asset is None else [asset],
+            feed_id=feed,
             after=cursor or 0,
             limit=limit + 1,
         )
     page, next_cursor = cut(rows, limit, lambda device: device.id)
-    return Devices(items=[_shape(device) for device in page], next_cursor=next_cursor)
+    return Devices(items=[device_shape(device) for device in page], next_cursor=next_cursor)
 
 
 @router.post("/devices", status_code=201, responses=CHANGE_ANSWERS)
 def register_device(caller: ChangeRegister, body: NewDevice, database: Database, now: Now) -> DeviceShape:
     """Register a device for an asset. What it sent before is in quarantine and can be replayed from there."""
+    facts = DeviceFacts(
+        body.site,
+        body.name,
+        body.asset_id,
+        body.time_policy,
+        body.expected_interval_s,
+        body.feed_id,
+        body.feed_key,
+    )
     with database.connection() as connection:
-        site_id = visible_asset(connection, caller, body.asset_id)
-        if site_id != body.site:
-            raise Refused(
-                "invalid_request",
-                expected="an asset at the device's site",
-                got=f"device at '{body.site}', asset at '{site_id}'",
-                remedy="Register the device at the asset's site: it is part of the topic it publishes on.",
-            )
-        device_id = assets.register_device(
-            connection,
-            site_id=body.site,
-            name=body.name,
-            asset_id=body.asset_id,
-            time_policy=body.time_policy,
-            expected_interval_s=body.expected_interval_s,
-            now=now,
-        )
+        visible_asset(connection, caller, body.asset_id)
+        audit.act_as(connection, caller.person.id, now)
+        device_id = assets.register_device(connection, facts, now)
         rows = assets.list_devices(connection, sites=None, device_id=device_id, limit=1)
-    return _shape(rows[0])
+    return device_shape(rows[0])
 
 
 @router.get("/devices/{device_id}", responses=RECORD_ANSWERS)
@@ -80,7 +77,27 @@ def read_device(device_id: DeviceKey, caller: ReadRegister, database: Database) 
         rows = assets.list_devices(connection, sites=caller.site_list(), device_id=device_id, limit=1)
     if not rows:
         raise unknown("device", device_id)
-    return _shape(rows[0])
+    return device_shape(rows[0])
+
+
+@router.patch("/devices/{device_id}", responses=CHANGE_ANSWERS)
+def change_device(
+    device_id: DeviceKey, caller: ChangeRegister, body: DeviceChange, database: Database, now: Now
+) -> DeviceShape:
+    """Change what is sent of a device, unless somebody else has changed it since it was read."""
+    with database.connection() as connection:
+        audit.act_as(connection, caller.person.id, now)
+        assets.hold_device(connection, device_id)
+        rows = assets.list_devices(connection, sites=caller.site_list(), device_id=device_id, limit=1)
+        if not rows:
+            raise unknown("device", device_id)
+        if body.asset_id is not None:
+            visible_asset(connection, caller, body.asset_id)
+        present = rows[0].facts()
+        facts = replace(present, **body.sent())  # type: ignore[arg-type]  # the shape's fields are the record's
+        if facts != present or body.version != rows[0].version:
+            assets.change_device(connection, rows[0], facts, body.version)
+        return device_shape(assets.list_devices(connection, sites=None, device_id=device_id, limit=1)[0])
 
 
 @router.get("/devices/{device_id}/gaps", responses=RECORD_ANSWERS)
@@ -96,7 +113,8 @@ def list_gaps(
     return Gaps(items=[GapShape.model_validate(gap) for gap in page], next_cursor=next_cursor)
 
 
-def _shape(device: DeviceRow) -> DeviceShape:
+def device_shape(device: DeviceRow) -> DeviceShape:
+    """Return a device as the API shows it."""
     return DeviceShape(
         id=device.id,
         site=device.site_id,
@@ -109,4 +127,10 @@ def _shape(device: DeviceRow) -> DeviceShape:
         last_reading_at=device.last_reading_at,
         last_sequence=device.last_sequence,
         created_at=device.created_at,
+        feed_id=device.feed_id,
+        feed_key=device.feed_key,
+        clock_ahead_s=device.clock_ahead_s,
+        clock_seen_at=device.clock_seen_at,
+        missing_messages=device.missing_messages,
+        version=device.version,
     )

@@ -5,25 +5,37 @@ from __future__ import annotations
 import base64
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request, Response
+from psycopg import Connection
 
+from api.adoption_schemas import stored_address
 from api.boundary import BASE_PATH
-from api.dependencies import Database, Now, ReadQuarantine, ReplayQuarantine
-from api.detection_schemas import Quarantine, QuarantinedMessage, QuarantinedShape, ReplayAsked, ReplayBody
+from api.dependencies import Database, DismissQuarantine, LanguageAsked, Now, ReadQuarantine, ReplayQuarantine
 from api.identity import Caller
+from api.languages import Language
 from api.problems import unknown
+from api.quarantine_schemas import (
+    DismissBody,
+    Dismissed,
+    Quarantine,
+    QuarantinedMessage,
+    QuarantinedShape,
+    Reasons,
+    ReasonShape,
+    ReplayAsked,
+    ReplayBody,
+)
+from api.reasons import ReasonExplained
 from api.routes.answers import RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
 from api.schemas import Key
-from domain.refusals import Refused
 from storage import quarantine
-from storage.quarantine import Quarantined
+from storage.quarantine import Quarantined, ReasonCount, Which
 
 router = APIRouter(prefix=BASE_PATH, tags=["quarantine"])
 
 PAYLOAD_SHOWN_BYTES = 16_384
-# A caller of one site walks over other sites' messages at most this many pages for one page of their own.
-PAGES_WALKED = 20
+MessageKey = Annotated[Key, Path(description="The message's id")]
 
 
 @router.get("/quarantine", responses=SIGNED_IN_ANSWERS)
@@ -31,34 +43,44 @@ def list_quarantine(
     caller: ReadQuarantine,
     database: Database,
     reason: Annotated[str | None, Query(max_length=64)] = None,
+    site: Annotated[str | None, Query(max_length=64)] = None,
+    feed: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only messages of this feed")] = None,
+    device: Annotated[str | None, Query(max_length=256, description="The device's name, or its key on a feed")] = None,
     waiting: Annotated[bool, Query(description="Only messages that are not stored yet")] = False,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> Quarantine:
     """Return messages set aside, newest first. One without a site in its topic is shown to callers of every site."""
-    found: list[Quarantined] = []
-    before = cursor
     with database.connection() as connection:
-        for _ in range(PAGES_WALKED):
-            rows = quarantine.page(connection, before=before, reason=reason, open_only=waiting, limit=limit + 1)
-            found += [row for row in rows if _sees(caller, row)]
-            if len(rows) <= limit or len(found) > limit:
-                break
-            before = rows[-1].id
-    page, next_cursor = cut(found, limit, lambda row: row.id)
+        rows = quarantine.page(
+            connection,
+            before=cursor,
+            sites=caller.site_list(),
+            site=site,
+            feed_id=feed,
+            device=device,
+            reason=reason,
+            open_only=waiting,
+            limit=limit + 1,
+        )
+    page, next_cursor = cut(rows, limit, lambda row: row.id)
     return Quarantine(items=[QuarantinedShape.model_validate(row) for row in page], next_cursor=next_cursor)
 
 
+@router.get("/quarantine/reasons", responses=SIGNED_IN_ANSWERS)
+def count_reasons(caller: ReadQuarantine, database: Database, request: Request, language: LanguageAsked) -> Reasons:
+    """Return why messages wait at the caller's sites: how many, what the reason means and what to do."""
+    explained: dict[str, ReasonExplained] = request.app.state.reasons
+    with database.connection() as connection:
+        counts = quarantine.reason_counts(connection, caller.site_list())
+    return Reasons(items=[_reason(count, explained.get(count.reason), language) for count in counts])
+
+
 @router.get("/quarantine/{message_id}", responses=RECORD_ANSWERS)
-def read_quarantined(
-    message_id: Annotated[Key, Path(description="The message's id")], caller: ReadQuarantine, database: Database
-) -> QuarantinedMessage:
+def read_quarantined(message_id: MessageKey, caller: ReadQuarantine, database: Database) -> QuarantinedMessage:
     """Return one message set aside, with the first 16 KiB of what came."""
     with database.connection() as connection:
-        row = quarantine.find(connection, message_id)
-        payload = quarantine.payload_of(connection, message_id)
-    if row is None or payload is None or not _sees(caller, row):
-        raise unknown("message", message_id)
+        row, payload = _visible_message(connection, caller, message_id)
     shown = payload[:PAYLOAD_SHOWN_BYTES]
     return QuarantinedMessage(
         **QuarantinedShape.model_validate(row).model_dump(),
@@ -68,24 +90,78 @@ def read_quarantined(
     )
 
 
+@router.get(
+    "/quarantine/{message_id}/raw",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "description": "The bytes as they came",
+        },
+        **RECORD_ANSWERS,
+    },
+)
+def read_raw(message_id: MessageKey, caller: ReadQuarantine, database: Database) -> Response:
+    """Return what came, byte for byte, to be saved and not shown."""
+    with database.connection() as connection:
+        _, payload = _visible_message(connection, caller, message_id)
+    return Response(
+        payload,
+        media_type="application/octet-stream",
+        headers={
+            "Content-Disposition": f'attachment; filename="message-{message_id}.bin"',
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+        },
+    )
+
+
 @router.post("/quarantine/replay", status_code=202, responses=RECORD_ANSWERS)
 def replay(caller: ReplayQuarantine, body: ReplayBody, database: Database, now: Now) -> ReplayAsked:
-    """Have messages tried again by the ingester; those that were stored by an earlier replay are left alone."""
+    """Have messages of the caller's sites tried again; those that were stored by an earlier replay are left alone."""
     with database.connection() as connection:
-        if body.ids is not None:
-            for message_id in body.ids:
-                row = quarantine.find(connection, message_id)
-                if row is None or not _sees(caller, row):
-                    raise unknown("message", message_id)
-        elif caller.sites is not None:
-            raise Refused(
-                "not_permitted",
-                expected="ids, or a role held at every site: a reason may hold messages of any site",
-                got="a reason and a role at " + ", ".join(sorted(caller.sites)),
-                remedy="Name the messages by their ids.",
-            )
-        asked = quarantine.request_replay(connection, now, ids=body.ids, reason=body.reason)
+        which = _chosen(connection, caller, body)
+        asked = quarantine.request_replay(
+            connection, now, ids=which.ids, reason=which.reason, address=which.address, sites=which.sites
+        )
     return ReplayAsked(asked=asked)
+
+
+@router.post("/quarantine/dismiss", responses=RECORD_ANSWERS)
+def dismiss(caller: DismissQuarantine, body: DismissBody, database: Database, now: Now) -> Dismissed:
+    """Remove messages of the caller's sites for good, oldest first, at most 10,000 at once; the audit keeps why."""
+    with database.connection() as connection:
+        which = _chosen(connection, caller, body)
+        gone = quarantine.dismiss(connection, which, person_id=caller.person.id, why=body.why, now=now)
+    return Dismissed(dismissed=gone)
+
+
+def _chosen(connection: Connection, caller: Caller, body: ReplayBody) -> Which:
+    """Return which messages are meant; ids that do not exist for the caller are refused as unknown."""
+    for message_id in body.ids or ():
+        row = quarantine.find(connection, message_id)
+        if row is None or not _sees(caller, row):
+            raise unknown("message", message_id)
+    address = None if body.address is None else stored_address(body.address)
+    return Which(body.ids, body.reason, address, caller.site_list())
+
+
+def _visible_message(connection: Connection, caller: Caller, message_id: int) -> tuple[Quarantined, bytes]:
+    row = quarantine.find(connection, message_id)
+    payload = quarantine.payload_of(connection, message_id)
+    if row is None or payload is None or not _sees(caller, row):
+        raise unknown("message", message_id)
+    return row, payload
+
+
+def _reason(count: ReasonCount, explained: ReasonExplained | None, language: Language) -> ReasonShape:
+    meaning = remedy = None
+    if explained is not None:
+        is_chinese = language is Language.ZH
+        meaning = explained.meaning_zh if is_chinese else explained.meaning_en
+        remedy = explained.remedy_zh if is_chinese else explained.remedy_en
+    return ReasonShape(
+        reason=count.reason, messages=count.messages, newest_at=count.newest_at, meaning=meaning, remedy=remedy
+    )
 
 
 def _sees(caller: Caller, row: Quarantined) -> bool:

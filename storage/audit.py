@@ -1,0 +1,40 @@
+"""Who changed what in the register, and what was removed from quarantine: append-only, by trigger where it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+
+from storage.queries import load
+
+QUERIES = load("audit")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of one record; ``before`` is None when it was made, ``after`` when it was removed.
+
+    Of a record that was changed both have only what differs. ``person`` is the login, None for no signed-in person.
+    """
+
+    id: int
+    at: datetime
+    person: str | None
+    noun: str
+    record_id: str
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
+
+
+def act_as(connection: Connection, person_id: int, now: datetime) -> None:
+    """Say who makes the changes of this transaction, and when: the triggers write both beside each change."""
+    connection.execute(QUERIES["act_as"], {"person": str(person_id), "at": now.isoformat()})
+
+
+def changes_of_asset(connection: Connection, asset_id: int, *, before: int | None, limit: int) -> list[Change]:
+    """Return changes of an asset, its components, devices and files with ids below ``before``, newest first."""
+    rows = connection.execute(QUERIES["changes_of_asset"], {"asset_id": asset_id, "before": before, "limit": limit})
+    return [Change(*row) for row in rows]
