@@ -22,8 +22,8 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from runtime.children import Child, ServiceError
-from runtime.clock import SystemClock
-from runtime.lodging import Lodging, find_lodging
+from runtime.embedded_server import EmbeddedServer
+from runtime.lodging import Lodging
 
 USER = "wearsight"
 DATABASE = "wearsight"
@@ -51,65 +51,26 @@ _OPTIONS = {
 }
 
 
-class EmbeddedPostgres:
-    """One PostgreSQL server whose everything lies in ``directory``.
+class EmbeddedPostgres(EmbeddedServer):
+    """One PostgreSQL server whose everything lies in ``directory``; its address is a DSN.
 
     ``extension_folder`` holds extension files (``share/extension``, ``lib``) for the server; with TimescaleDB's it
-    is preloaded. ``options`` override server settings. Start and stop from the main thread.
+    is preloaded. ``options`` override server settings. One that was killed itself is recovered by PostgreSQL from its
+    log.
     """
+
+    name = "embedded PostgreSQL"
+    # Fast shutdown: roll back, checkpoint, leave. Then immediate: recover at the next start.
+    stop_signals = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0))
 
     def __init__(
         self, directory: Path, *, extension_folder: Path | None = None, options: Mapping[str, str] | None = None
     ) -> None:
-        self.directory = directory.absolute()
+        super().__init__(directory)
         self._extension_folder = extension_folder
         self._options = dict(options or {})
-        self._clock = SystemClock()
-        self._child: Child | None = None
-        self._lodging: Lodging | None = None
         self._socket_folder: Path | None = None
         self._dsn = ""
-
-    @property
-    def pid(self) -> int | None:
-        """The postmaster's pid while it runs."""
-        return self._child.pid if self._child else None
-
-    @property
-    def exit_code(self) -> int | None:
-        """How the server ended, None while it runs."""
-        return self._child.exit_code if self._child else None
-
-    @property
-    def home(self) -> Path:
-        """The folder the files really lie in: ``directory``, or for root a reachable one that stands for it."""
-        return self._lodging.directory if self._lodging else self.directory
-
-    def start(self) -> str:
-        """Start the server, wait until it answers, and return its DSN.
-
-        A server that was left behind by a killed owner is stopped first; one that was killed itself is recovered
-        by PostgreSQL from its log. Calling it again after the server died starts it again.
-
-        :raises AlreadyRunningError: when another process runs this directory.
-        :raises ServiceError: when it does not come up; the text names the log.
-        """
-        if self._child is None:
-            lodging = find_lodging(self.directory)
-            child = Child(
-                "embedded PostgreSQL",
-                lodging.directory,
-                # Fast shutdown: roll back, checkpoint, leave. Then immediate: recover at the next start.
-                stop_signals=((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0)),
-                clock=self._clock,
-            )
-            child.claim()
-            self._child, self._lodging = child, lodging
-        try:
-            return self._start_claimed(self._child, self._lodging or find_lodging(self.directory))
-        except BaseException:
-            self.stop()
-            raise
 
     def _start_claimed(self, child: Child, lodging: Lodging) -> str:
         binaries = self._binaries(lodging)
@@ -205,14 +166,7 @@ class EmbeddedPostgres:
             if not connection.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone():
                 connection.execute(f"create database {DATABASE}")
 
-    def stop(self) -> None:
-        """Stop the server cleanly, wait until every process of it is gone, and give the directory back."""
-        if self._child is not None:
-            self._child.stop()
-            self._child = None
-        self._remove_socket_folder()
-
-    def _remove_socket_folder(self) -> None:
+    def _stopped(self) -> None:
         if self._socket_folder is not None:
             _remove_short_folder(self.home)
             self._socket_folder = None

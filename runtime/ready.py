@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from runtime.broker_access import internal_address
+from runtime.private_files import write_privately
 from runtime.settings import Settings, SettingsError
 
 _ADDRESSES_FILE = "addresses.json"
@@ -15,7 +15,10 @@ _ADDRESSES_FILE = "addresses.json"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the parts of a running house answer: the API's base URL, the broker's URL, the database's DSN."""
+    """Where the parts of a running house answer: the API's base URL, the broker's URL, the database's DSN.
+
+    The embedded broker's URL is without user and password, for everybody; our own processes have theirs beside it.
+    """
 
     api: str
     broker: str
@@ -24,12 +27,12 @@ class Addresses:
 
 def write_ready_file(path: Path, addresses: Addresses, admin_token: str) -> None:
     """Write {"api", "broker", "database", "admin_token"} for scripts and tests: whole or not at all, mode 0600."""
-    _write_privately(path, {**asdict(addresses), "admin_token": admin_token})
+    _write_json(path, {**asdict(addresses), "admin_token": admin_token})
 
 
 def write_addresses(data_dir: Path, addresses: Addresses) -> None:
     """Note in the data directory where this run answers, so that other commands find it."""
-    _write_privately(data_dir / _ADDRESSES_FILE, asdict(addresses))
+    _write_json(data_dir / _ADDRESSES_FILE, asdict(addresses))
 
 
 def forget_addresses(data_dir: Path) -> None:
@@ -53,7 +56,7 @@ def with_running_services(settings: Settings, *, broker: bool = True) -> Setting
     """
     addresses = read_addresses(settings.data_dir)
     database_url = settings.database_url or (addresses.database if addresses else None)
-    broker_url = settings.broker_url or (addresses.broker if addresses else None)
+    broker_url = settings.broker_url or (internal_address(settings.data_dir, addresses.broker) if addresses else None)
     if database_url is None or (broker and broker_url is None):
         missing = "WEARSIGHT_DATABASE_URL" if database_url is None else "WEARSIGHT_BROKER_URL"
         raise SettingsError(
@@ -63,17 +66,5 @@ def with_running_services(settings: Settings, *, broker: bool = True) -> Setting
     return settings.model_copy(update={"database_url": database_url, "broker_url": broker_url})
 
 
-def _write_privately(path: Path, content: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(content, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+def _write_json(path: Path, content: dict[str, str]) -> None:
+    write_privately(path, json.dumps(content, indent=1) + "\n")

@@ -79,6 +79,10 @@ class ConsoleClient:
         """Send ``body`` as JSON and return the answer. Raises ApiRefusal."""
         return _object(self._send("POST", path, body=body))
 
+    def delete(self, path: str) -> None:
+        """Remove the record at ``path``. Raises ApiRefusal."""
+        self._send("DELETE", path)
+
     def upload(self, path: str, *, name: str, content: bytes, media_type: str, fields: Mapping[str, str]) -> Json:
         """Send a file as multipart form and return the answer. Raises ApiRefusal."""
         return _object(self._send("POST", path, file=(name, content, media_type), fields=fields))

@@ -20,6 +20,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from simulators.faults import Sample
+from simulators.register import Login
+from simulators.waveform import Waveform
 
 IN_FLIGHT_LIMIT = 500
 TICKET_NOTICE_LIMIT = 1000
@@ -56,10 +58,20 @@ class Device:
 
     ``publish_*`` blocks while IN_FLIGHT_LIMIT messages are unacknowledged, which is how a slow or absent broker
     holds the sender back; it raises DeviceStopped once ``stop`` is set. With ``listen`` the device keeps a
-    persistent session and collects the notices of its asset's tickets.
+    persistent session and collects the notices of its asset's tickets. It signs in with ``login``, unless the broker's
+    address names a user; a credential just issued is refused for a second or two, so it tries again.
     """
 
-    def __init__(self, broker: str, site: str, name: str, stop: threading.Event, *, listen: bool = False) -> None:
+    def __init__(
+        self,
+        broker: str,
+        site: str,
+        name: str,
+        stop: threading.Event,
+        *,
+        listen: bool = False,
+        login: Login | None = None,
+    ) -> None:
         self.name = name
         self._topic = f"wearsight/v1/{site}/{name}"
         self._listen = listen
@@ -75,6 +87,8 @@ class Device:
         )
         if self._address.user:
             self._client.username_pw_set(self._address.user, self._address.password)
+        elif login is not None:
+            self._client.username_pw_set(login.username, login.secret)
         if self._address.is_encrypted:
             self._client.tls_set()
         self._client.will_set(f"{self._topic}/state", "offline", qos=1, retain=True)
@@ -141,6 +155,10 @@ class Device:
         message |= {"severity": severity, "text": text, "attrs": dict(attributes or {})}
         self._publish("events", message)
 
+    def publish_waveform(self, ts: datetime, waveform: Waveform) -> None:
+        """Send a block whose first sample was taken at ``ts``, as a binary message."""
+        self._publish("waveform", waveform.encode(_milliseconds(ts), self.next_sequence()))
+
     def wait_until_sent(self) -> None:
         """Return when the broker has acknowledged everything published so far."""
         with self._room:
@@ -160,7 +178,7 @@ class Device:
         return notices
 
     def _publish(self, suffix: str, message: object) -> None:
-        payload = json.dumps(message, separators=(",", ":"))
+        payload = message if isinstance(message, bytes) else json.dumps(message, separators=(",", ":"))
         with self._room:
             while self._in_flight >= IN_FLIGHT_LIMIT:
                 self._wait_for_broker()

@@ -7,6 +7,7 @@ whatever the wall clock does, so a run is repeatable from its seed. The truth go
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -24,7 +25,8 @@ from simulators.machine import Happening, Machine, Phase, WearPlan, generator_of
 from simulators.motor import Motor
 from simulators.oven import Oven
 from simulators.pump import Pump
-from simulators.register import Equipment, ensure_equipment, last_sequence
+from simulators.register import Equipment, ensure_equipment, ensure_logins, last_sequence
+from simulators.waveform import Vibrating
 
 PERIOD_S = 0.5
 # One second of wall time is ten hours of wear: a month of it shows in a little over a minute.
@@ -63,7 +65,10 @@ ROSTER: tuple[Post, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
-    """How a fleet runs: ``acceleration`` is hours of wear per hour of wall time; ``period_s`` the sampling."""
+    """How a fleet runs: ``acceleration`` is hours of wear per hour of wall time; ``period_s`` the sampling.
+
+    Machines with an accelerometer send a block of their vibration every ``waveform_every_s`` seconds; 0: never.
+    """
 
     site: str = "plant-1"
     seed: int = 1
@@ -71,10 +76,13 @@ class FleetPlan:
     period_s: float = PERIOD_S
     faults: tuple[FaultOrder, ...] = ()
     roster: tuple[Post, ...] = ROSTER
+    waveform_every_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.acceleration <= 0 or self.period_s <= 0:
             raise ValueError(f"acceleration and period_s must be above 0, got {self.acceleration} and {self.period_s}")
+        if self.waveform_every_s < 0:
+            raise ValueError(f"waveform_every_s must not be below 0, got {self.waveform_every_s}")
         tags = [post.tag for post in self.roster]
         strangers = sorted({order.device for order in self.faults} - set(tags))
         if strangers:
@@ -100,6 +108,8 @@ class Unit:
         self.post = post
         self._truth = truth
         self._steps = saved.steps if saved else 0
+        # Blocks are counted in steps, so that a run is repeatable; 0 for never.
+        self._block_steps = math.ceil(plan.waveform_every_s / plan.period_s)
         self._repairs = saved.repairs if saved else 0
         self._rng = generator_of(plan.seed, post.tag, self._steps)
         self._faults: list[Fault] = faults_of(post.tag, plan.faults, self._rng)
@@ -127,6 +137,9 @@ class Unit:
             device.publish_samples([disturbed])
         for happening in seen.happenings:
             _report(device, now, happening)
+        if self._block_steps and self._steps % self._block_steps == 0 and isinstance(self._machine, Vibrating):
+            waveform = self._machine.waveform()
+            device.publish_waveform(now - timedelta(seconds=waveform.length_s), waveform)
 
     def saved(self) -> SavedUnit:
         """What must be kept so that a fleet that starts again goes on with the same wear."""
@@ -195,6 +208,7 @@ def run_fleet(
     folder.mkdir(parents=True, exist_ok=True)
     with ConsoleClient(api, token, stop) as client:
         known = ensure_equipment(client, plan.site, [_equipment(post, plan.period_s) for post in plan.roster])
+        logins = ensure_logins(client, known, folder / "credentials.json")
         sequences = {tag: last_sequence(client, device.device_id) or 0 for tag, device in known.items()}
     say(f"{len(plan.roster)} simulated machines report every {plan.period_s:g} s and age {plan.acceleration:g}x")
     saved = _load(folder / "fleet.json")
@@ -203,7 +217,7 @@ def run_fleet(
         crew = [
             (
                 Unit(post, plan, truth, saved.get(post.tag)),
-                stack.enter_context(Device(broker, plan.site, post.tag, stop, listen=True)),
+                stack.enter_context(Device(broker, plan.site, post.tag, stop, listen=True, login=logins[post.tag])),
             )
             for post in plan.roster
         ]

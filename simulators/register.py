@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from simulators.console_client import ApiRefusal, ConsoleClient, Json, moment, objects, text, whole
 
@@ -32,6 +35,14 @@ class Registered:
     device_id: int
     is_assessed: bool
     last_reading_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A device's user and secret at the broker."""
+
+    username: str
+    secret: str
 
 
 def ensure_equipment(client: ConsoleClient, site: str, equipment: Sequence[Equipment]) -> dict[str, Registered]:
@@ -66,6 +77,46 @@ def last_sequence(client: ConsoleClient, device_id: int) -> int | None:
     """Return the newest sequence number that the service has from a device, None before the first."""
     sequence = client.get(f"/devices/{device_id}").get("last_sequence")
     return sequence if isinstance(sequence, int) else None
+
+
+def ensure_logins(client: ConsoleClient, known: Mapping[str, Registered], path: Path) -> dict[str, Login]:
+    """Return a live credential of each device, by device name; those that are missing are issued.
+
+    Secrets are shown once, so they are kept in the file ``path`` for the next run. Raises ApiRefusal.
+    """
+    kept: dict[str, Login] = {}
+    if path.is_file():
+        kept = {name: Login(*entry) for name, entry in json.loads(path.read_text(encoding="utf-8")).items()}
+    logins = {name: _ensure_login(client, device.device_id, kept.get(name)) for name, device in known.items()}
+    if logins != kept:
+        _keep_logins(path, {**kept, **logins})
+    return logins
+
+
+def _ensure_login(client: ConsoleClient, device_id: int, kept: Login | None) -> Login:
+    path = f"/devices/{device_id}/credentials"
+    live = [item for item in client.items(path) if item.get("revoked_at") is None]
+    if kept is not None and any(text(item, "username") == kept.username for item in live):
+        return kept
+    try:
+        issued = client.post(path, {})
+    except ApiRefusal as refusal:
+        if refusal.name != "too_many_credentials":
+            raise
+        # Nobody knows the secrets of simulators whose folders are gone: the oldest makes room.
+        client.delete(f"{path}/{min(whole(item, 'id') for item in live)}")
+        issued = client.post(path, {})
+    return Login(text(issued, "username"), text(issued, "secret"))
+
+
+def _keep_logins(path: Path, logins: Mapping[str, Login]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        json.dump({name: [login.username, login.secret] for name, login in logins.items()}, stream)
+    partial.replace(path)
 
 
 def registered(asset: Json, device_name: str) -> Registered:

@@ -24,7 +24,7 @@ from simulators.device import Device, DeviceStopped
 from simulators.people import CannotCarry, Staff
 from simulators.playback import Playback
 from simulators.recordings import READERS, Recording, available, time_shift
-from simulators.register import Equipment, Registered, ensure_equipment, last_sequence
+from simulators.register import Equipment, Registered, ensure_equipment, ensure_logins, last_sequence
 from simulators.waiting import StillWaiting, Stopped
 
 
@@ -126,7 +126,10 @@ def run_replay(
         staff = stack.enter_context(Staff(client, api, stop, now))
         known = ensure_equipment(client, plan.site, equipment)
         shift = _shift(recording, known, folder, now())
-        devices = {name: stack.enter_context(Device(broker, plan.site, name, stop)) for name in known}
+        logins = ensure_logins(client, known, folder / f"credentials-{recording.name}.json")
+        devices = {
+            name: stack.enter_context(Device(broker, plan.site, name, stop, login=logins[name])) for name in known
+        }
         for name, device in devices.items():
             device.resume_after(last_sequence(client, known[name].device_id) or 0)
         playback = Playback(
