@@ -220,7 +220,7 @@ def test_a_topic_names_site_device_and_kind():
 @pytest.mark.parametrize(
     "topic",
     ["", "wearsight/v1/a/b",
-     "wearsight/v2/a/b/state", "wearsight/v1/a/b/waveform", "wearsight/v1//b/state",
+     "wearsight/v2/a/b/state", "wearsight/v1/a/b/vibration", "wearsight/v1//b/state",
      "wearsight/v1/a/b c/state", "wearsight/v1/a/ü/state", "wearsight/v1/a/b/state/",
      f"wearsight/v1/a/{'b' * 65}/state",
      "wearsight/v1/a/b/state\n"],
