@@ -79,6 +79,7 @@ def fleet(
     seed: Annotated[int, typer.Option(help="The same seed gives the same wear.")] = 1,
     acceleration: Annotated[float | None, typer.Option(help="Hours of wear per hour.")] = None,
     fault: Annotated[list[str] | None, typer.Option(help="device:fault:amount, as in M-102:dropout:0.05.")] = None,
+    waveforms: Annotated[float, typer.Option(help="Seconds between vibration blocks of the motors; 0: none.")] = 10.0,
 ) -> None:
     """Run a fleet of simulated machines that wear, fail and are repaired when their tickets close."""
     from simulators.console_client import ApiRefusal
@@ -89,7 +90,13 @@ def fleet(
         orders = tuple(parse_order(text) for text in fault or [])
         service = _service("fleet", data_dir, api, broker, token_file)
         run_fleet(
-            FleetPlan(site=site, seed=seed, acceleration=acceleration or DEFAULT_ACCELERATION, faults=orders),
+            FleetPlan(
+                site=site,
+                seed=seed,
+                acceleration=acceleration or DEFAULT_ACCELERATION,
+                faults=orders,
+                waveform_every_s=waveforms,
+            ),
             api=service.api,
             token=service.token,
             broker=service.broker,
@@ -194,9 +201,41 @@ def people(
         )
 
 
+def sparkplug_node(
+    data_dir: DataDir = None,
+    broker: Annotated[str | None, typer.Option(help="The broker; left out, that of the data directory.")] = None,
+    group: Annotated[str, typer.Option(help="The group of the edge node.")] = "demo",
+    edge: Annotated[str, typer.Option(help="The name of the edge node.")] = "edge-1",
+    device: Annotated[list[str] | None, typer.Option(help="A device behind it; may be repeated.")] = None,
+    every_s: Annotated[float, typer.Option(help="Seconds between two messages of a device.", min=0.01)] = 1.0,
+) -> None:
+    """Run a Sparkplug B edge node: births, data by alias, a death by last will, a rebirth when it is asked for one."""
+    from simulators.sparkplug_node import run_edge_node
+
+    with plainly(*_EXPECTED) as screen, _until_stopped() as stop:
+        if broker is None:
+            found = read_addresses(Settings.load(data_dir=data_dir).data_dir)
+            if found is None:
+                raise ServiceError(
+                    "No house runs in the data directory. Start one by 'wearsight up', or give --broker."
+                )
+            broker = found.broker
+        run_edge_node(
+            broker,
+            group,
+            edge,
+            device or ["motor-1"],
+            now=SystemClock().now,
+            stop=stop,
+            say=screen.say,
+            every_s=every_s,
+        )
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add the simulators' commands to the command line."""
     app.command()(fleet)
     app.command()(replay)
     app.command(name="datasets")(show_datasets)
     app.command()(people)
+    app.command(name="sparkplug-node")(sparkplug_node)
