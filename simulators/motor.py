@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from simulators.machine import Drift, Happening, Observation, WearingPart, WearPlan, approach
+from simulators.waveform import RATE_HZ, UNIT, Waveform, bearing_vibration
 
 SYNCHRONOUS_RPM = 1500.0
 FULL_LOAD_SLIP_RPM = 24.0
@@ -38,6 +39,21 @@ class Motor:
         self._load = Drift(sd=0.01, time_constant_s=2.0)
         self._housing_c = AMBIENT_C + _heat_rise_c(0.75, 0.0)
         self._tripped = False
+        # A stream of its own, so that a block taken or not leaves the readings as they are.
+        self._block_rng = rng.spawn(1)[0]
+
+    def waveform(self) -> Waveform:
+        """Return what the accelerometer at the drive end records now; at standstill nothing but noise."""
+        damage, turning = self.part.damage, not self._tripped
+        load = 0.75
+        samples = bearing_vibration(
+            self._block_rng,
+            shaft_hz=(SYNCHRONOUS_RPM - FULL_LOAD_SLIP_RPM * (load + 0.1 * damage)) / 60 if turning else 0.0,
+            rotor_mm_s=HEALTHY_VIBRATION_MM_S if turning else 0.0,
+            spall_mm_s=FAILED_VIBRATION_MM_S * damage if turning else 0.0,
+            damage=damage if turning else 0.0,
+        )
+        return Waveform("drive_end", UNIT, RATE_HZ, samples)
 
     def step(self, dt_s: float, wear_h: float) -> Observation:
         """See Machine.step. A tripped motor cools, and ages no further until its bearing is replaced."""
