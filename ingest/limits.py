@@ -14,6 +14,11 @@ MAX_TEXT_LENGTH = 4_096
 MAX_ATTRIBUTES = 64
 MAX_SEQUENCE = 2**53 - 1  # the largest whole number that every JSON sender can write
 
+MAX_WAVEFORM_BYTES = 1024 * 1024
+MIN_WAVEFORM_SAMPLES, MAX_WAVEFORM_SAMPLES = 16, 262_144
+MIN_RATE_HZ, MAX_RATE_HZ = 1.0, 1e6
+MAX_UNIT_LENGTH = 32
+
 MAX_AHEAD = timedelta(minutes=5)
 MAX_AGE_LIVE = timedelta(days=7)
 OLDEST_RECORDED_US = 315_532_800_000_000  # 1980-01-01: what comes before is seconds taken for milliseconds
@@ -35,6 +40,8 @@ class IngestOptions:
 
     queue_messages: int = 10_000
     queue_bytes: int = 64 * 1024 * 1024
+    alarm_queue_messages: int = 2_000
+    alarm_queue_bytes: int = 8 * 1024 * 1024
     batch_messages: int = 4_000
     batch_bytes: int = 8 * 1024 * 1024
     poll_s: float = 0.25

@@ -21,6 +21,13 @@ BATCH_SECONDS = Histogram(
     "Time from taking a batch to its commit.",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60),
 )
-QUEUED = Gauge("wearsight_ingest_queued_messages", "Messages waiting to be stored.")
+QUEUED = Gauge("wearsight_ingest_queued_messages", "Messages received and waiting to be stored.", ["lane"])
+QUEUED_BYTES = Gauge("wearsight_ingest_queued_bytes", "Bytes of payload received and waiting to be stored.", ["lane"])
+LAG = Gauge("wearsight_ingest_lag_seconds", "Age of the oldest message that was received and is not stored yet.")
+PASSED_OVER = Counter("wearsight_ingest_passed_over", "Messages that another slice has heard and stores.")
+BROKER_DROPPED = Counter(
+    "wearsight_ingest_broker_dropped",
+    "Messages that the broker says it dropped since its start, for any of its clients (Mosquitto tells).",
+)
 HELD = Gauge("wearsight_ingest_held_devices", "Devices whose readings are stored but wait to be judged in order.")
 PROCESSED_AT = Gauge("wearsight_ingest_last_processed_timestamp_seconds", "When the last message was stored.")

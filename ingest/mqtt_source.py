@@ -6,9 +6,8 @@ connection, and a stale acknowledgement there would discard a message that nobod
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
-from threading import Event, Lock
+from collections.abc import Callable, Collection, Sequence
+from threading import Condition, Event, Lock
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -19,7 +18,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from domain.clock import Clock
 from ingest import metrics
+from ingest.backoff import backoff_s
 from ingest.buffered_client import BufferedClient, Publish
+from ingest.decoders.telling import Outgoing
 from ingest.limits import IngestOptions
 from ingest.mailbox import Mailbox
 from ingest.source import Batch, Message
@@ -27,7 +28,9 @@ from ingest.topics import SUBSCRIPTIONS
 
 KEEPALIVE_S = 60
 QOS = 1
-_RECONNECT_MIN_S, _RECONNECT_MAX_S = 1, 16
+# paho waits this long before each try; what grows, and is random, is our own wait before it.
+_RECONNECT_S = 1
+_BACKOFF_FIRST_S, _BACKOFF_MOST_S = 0.5, 30.0
 _PACKET_IDS = 65_536
 _log = structlog.get_logger()
 
@@ -35,7 +38,9 @@ _log = structlog.get_logger()
 class MqttSource:
     """One client with a session of its own. ``partition`` names the slice of topics and, by it, the session.
 
-    ``on_subscribed`` is called whenever the broker has granted the subscriptions: from then on nothing is missed.
+    ``on_subscribed`` is called whenever the broker has granted all subscriptions: from then on nothing is missed.
+    ``is_early`` marks its messages as those of the alarms' lane. ``watch`` is one more topic, whose messages go to
+    ``on_watched`` instead of the queue. Sources that share ``changed`` can be waited for together.
     """
 
     def __init__(
@@ -46,17 +51,29 @@ class MqttSource:
         options: IngestOptions | None = None,
         partition: str = "mqtt-0",
         client_id: str = "wearsight-ingest-0",
-        subscriptions: Sequence[str] = SUBSCRIPTIONS,
+        subscriptions: Collection[str] = SUBSCRIPTIONS,
         on_subscribed: Callable[[], None] = lambda: None,
+        is_early: bool = False,
+        watch: str | None = None,
+        on_watched: Callable[[bytes], None] = lambda _: None,
+        changed: Condition | None = None,
     ) -> None:
         self.partition = partition
         self._options = options or IngestOptions()
         self._clock = clock
         self._on_subscribed = on_subscribed
-        self._subscriptions = [(topic, QOS) for topic in subscriptions]
-        self._mailbox = Mailbox(self._options.queue_messages, self._options.queue_bytes)
+        self._is_early = is_early
+        self._watch, self._on_watched = watch, on_watched
+        self._filters = frozenset(subscriptions)
+        # Given up: said again at every connect, for the broker remembers subscriptions with the session.
+        self._stale: frozenset[str] = frozenset()
+        self._asked: set[int] = set()  # packet ids of subscriptions that were not granted yet
+        self.mailbox = Mailbox(
+            self._options.queue_messages, self._options.queue_bytes, changed=changed, now_s=clock.monotonic_s
+        )
         self._lock = Lock()
         self._connection = 0
+        self._failures = 0
         self._connected_s: float | None = None
         self._settle_mark: int | None = None
         # Packet ids received on this connection and not yet acknowledged: a repeat of one of them is queued already.
@@ -65,15 +82,30 @@ class MqttSource:
         self._client = self._make_client(url, client_id)
         self._client.loop_start()
 
+    def start_at(self, position: int | None) -> None:
+        """Do nothing: the broker's session knows what was acknowledged."""
+
+    def listen_to(self, filters: Collection[str], stale: Collection[str] = ()) -> None:
+        """Subscribe to the filters that are new and unsubscribe those that are gone, now and at every connect."""
+        wanted = frozenset(filters)
+        with self._lock:
+            added, gone = wanted - self._filters, (self._filters | frozenset(stale)) - wanted - self._stale
+            self._filters, self._stale = wanted, (self._stale | gone) - wanted
+            if self._connected_s is not None:
+                self._unsubscribe(gone)
+                self._subscribe(added)
+
     def poll(self, max_messages: int, timeout_s: float) -> Batch:
         """Return the oldest messages, waiting at most ``timeout_s`` for the first."""
-        # Does nothing while the network thread runs, and brings it back should it ever have died.
+        settled = self.look_after()
+        messages = self.mailbox.take(max_messages, self._options.batch_bytes, timeout_s)
+        return Batch(self.partition, messages, settled, self.is_connected and not self.mailbox)
+
+    def look_after(self) -> bool:
+        """Bring the network thread back should it ever have died; return whether messages now come in order."""
+        # Does nothing while the network thread runs.
         self._client.loop_start()
-        settled = self._has_settled()
-        messages = self._mailbox.take(max_messages, self._options.batch_bytes, timeout_s)
-        metrics.QUEUED.set(len(self._mailbox))
-        caught_up = self._connected_s is not None and not self._mailbox
-        return Batch(self.partition, messages, settled, caught_up)
+        return self._has_settled()
 
     def commit(self, batch: Batch) -> None:
         """Acknowledge the messages of a stored batch that came by the connection that is still up."""
@@ -88,22 +120,38 @@ class MqttSource:
                     self._pending[packet_id] = 0
                 self._client.acknowledge(packet_ids)
 
+    def send(self, messages: Sequence[Outgoing]) -> None:
+        """Publish these, at QoS 0: whoever asks again when there is no answer needs no second queue."""
+        for message in messages:
+            self._client.publish(message.topic, message.payload)
+
+    def mark(self, messages: Sequence[Outgoing]) -> None:
+        """Publish these at QoS 1, so that they queue behind what was sent before."""
+        for message in messages:
+            self._client.publish(message.topic, message.payload, QOS)
+
     def close(self) -> None:
         """Disconnect; the session and what was not acknowledged stay with the broker."""
         self._stop.set()
-        self._mailbox.close()
+        self.mailbox.close()
         self._client.disconnect()
         self._client.loop_stop()
 
     @property
     def queued(self) -> int:
         """How many messages wait."""
-        return len(self._mailbox)
+        return len(self.mailbox)
 
     @property
     def is_connected(self) -> bool:
         """Say whether the broker has accepted us."""
         return self._connected_s is not None
+
+    @property
+    def is_listening(self) -> bool:
+        """Say whether the broker has granted every subscription."""
+        with self._lock:
+            return self._connected_s is not None and not self._asked
 
     def _make_client(self, url: str, client_id: str) -> BufferedClient:
         parts = urlsplit(url)
@@ -117,7 +165,7 @@ class MqttSource:
             manual_ack=True,
         )
         client.suppress_exceptions = True  # an exception in a callback would end the network thread for ever
-        client.reconnect_delay_set(_RECONNECT_MIN_S, _RECONNECT_MAX_S)
+        client.reconnect_delay_set(_RECONNECT_S, _RECONNECT_S)
         if parts.username:
             client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
         if parts.scheme == "mqtts":
@@ -138,27 +186,52 @@ class MqttSource:
             waited_s = self._clock.monotonic_s() - self._connected_s
             if self._settle_mark is None and waited_s >= self._options.settle_s:
                 # What had come by now may still be out of order; settled is what follows it.
-                self._settle_mark = self._mailbox.put_total
-            return self._settle_mark is not None and self._mailbox.taken_total >= self._settle_mark
+                self._settle_mark = self.mailbox.put_total
+            return self._settle_mark is not None and self.mailbox.taken_total >= self._settle_mark
 
     def _lose_connection(self) -> None:
         with self._lock:
             self._connection += 1
             self._connected_s = None
             self._settle_mark = None
+            self._asked.clear()
             self._pending = bytearray(_PACKET_IDS)
+
+    def _subscribe(self, filters: Collection[str]) -> None:
+        # The lock is held, so that the answer cannot come before its number is known.
+        if filters:
+            _, number = self._client.subscribe([(topic, QOS) for topic in sorted(filters)])
+            if number is not None:
+                self._asked.add(number)
+
+    def _unsubscribe(self, filters: Collection[str]) -> None:
+        if filters:
+            self._client.unsubscribe(sorted(filters))
 
     # Callbacks run in paho's network thread; none of them may raise.
 
     def _on_connect(
-        self, client: Client, _userdata: object, flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
+        self,
+        _client: Client,
+        _userdata: object,
+        flags: ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
     ) -> None:
         if reason.is_failure:
             _log.error("the broker refuses us", reason=str(reason))
             return
+        self._failures = 0
         with self._lock:
             self._connected_s = self._clock.monotonic_s()
-        client.subscribe(list(self._subscriptions))
+            self._unsubscribe(self._stale)
+            self._subscribe(self._filters)
+            has_asked = bool(self._asked)
+        if self._watch is not None:
+            # Not waited for: a broker may not have it, or not show it to us.
+            self._client.subscribe(self._watch, 0)
+        if not has_asked:
+            self._on_subscribed()
         metrics.CONNECTS.inc()
         _log.info("connected to the broker", session_kept=flags.session_present)
 
@@ -176,25 +249,31 @@ class MqttSource:
             self._wait_a_little()
 
     def _on_connect_fail(self, _client: Client, _userdata: object) -> None:
-        _log.warning("cannot reach the broker")
+        _log.warning("cannot reach the broker", failures=self._failures)
         self._wait_a_little()
 
     def _wait_a_little(self) -> None:
-        # paho doubles its delay by itself; the jitter keeps a plant's clients from coming back all at once.
-        self._stop.wait(random.uniform(0.0, 1.0))
+        self._stop.wait(backoff_s(self._failures, _BACKOFF_FIRST_S, _BACKOFF_MOST_S))
+        self._failures += 1
 
     def _on_subscribe(
         self,
         _client: Client,
         _userdata: object,
-        _packet_id: int,
+        packet_id: int,
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        if any(reason.is_failure for reason in reasons):
-            _log.error("the broker refuses a subscription; check its access rules", topics=self._subscriptions)
-            return
-        self._on_subscribed()
+        with self._lock:
+            if packet_id not in self._asked:
+                return
+            if not any(reason.is_failure for reason in reasons):
+                self._asked.discard(packet_id)
+            is_granted = not self._asked
+        if is_granted:
+            self._on_subscribed()
+        elif any(reason.is_failure for reason in reasons):
+            _log.error("the broker refuses a subscription; check its access rules", topics=sorted(self._filters))
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:
@@ -204,12 +283,22 @@ class MqttSource:
         self._on_burst([Publish(topic, bytes(message.payload), message.mid, message.dup)])
 
     def _on_burst(self, burst: Sequence[Publish]) -> None:
-        connection, pending = self._connection, self._pending
+        if self._watch is not None:
+            burst = self._without_watched(burst, self._watch.encode())
+        connection, pending, is_early = self._connection, self._pending, self._is_early
         messages = []
         for topic, payload, packet_id, is_repeat in burst:
             if packet_id:
                 if is_repeat and pending[packet_id]:
                     continue
                 pending[packet_id] = 1
-            messages.append(Message(str(topic, "utf-8", "replace"), payload, connection, packet_id))
-        self._mailbox.put(messages)
+            messages.append(
+                Message(str(topic, "utf-8", "replace"), payload, connection, packet_id, None, None, is_early, is_repeat)
+            )
+        self.mailbox.put(messages)
+
+    def _without_watched(self, burst: Sequence[Publish], watch: bytes) -> Sequence[Publish]:
+        for publish in burst:
+            if publish.topic == watch:
+                self._on_watched(publish.payload)
+        return [publish for publish in burst if publish.topic != watch]

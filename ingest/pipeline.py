@@ -8,54 +8,57 @@ is one way to recover and it is used every day.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
 from psycopg import Connection
 
-from detectors.bank import FindingChange, Opened
-from domain.readings import Readings
+from domain.readings import MICROSECONDS_PER_SECOND, Readings
 from ingest import metrics
 from ingest.columns import Columns, Newest, build, days_of
-from ingest.intake import Intake, Router
+from ingest.decoders.catalogue import DECODERS
+from ingest.decoders.telling import Decoder, Outgoing
+from ingest.dialects import Dialects
+from ingest.intake import Intake
 from ingest.judging import Judge
 from ingest.limits import MAX_DAYS, MAX_NEW_DAYS, IngestOptions
+from ingest.ownership import NO_MOVE, Move, Ownership
+from ingest.plans import NO_READINGS, Plan, addresses
 from ingest.quarantine_reasons import Unusable
 from ingest.registry import KnownDevice, Registry
 from ingest.reorder import Holding
+from ingest.slices import Slice, whole
 from ingest.source import Message
 from ingest.times import to_microseconds
-from storage import checkpoints, devices, events, findings, partitions, quarantine, readings
+from ingest.topics import Router
+from storage import checkpoints, devices, events, feeds, findings, partitions, quarantine, readings, rollups, waveforms
 from storage.database import detect_server
-
-_NO_READINGS = Readings(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0))
+from storage.devices import Address
+from storage.feeds import Feed
 
 
 class TooManyDaysError(Exception):
     """The batch would open more partitions than one batch may; smaller batches may pass."""
 
 
-@dataclass(slots=True)
-class Plan:
-    """What one transaction writes. ``new`` is newer than all that is stored, ``old`` may be there already."""
-
-    new: Readings = _NO_READINGS
-    old: Readings = _NO_READINGS
-    late: Readings = _NO_READINGS
-    intake: Intake | None = None
-    changes: list[FindingChange] = field(default_factory=list)
-    # The findings were read back: events that followed them have been put before the desk already.
-    is_catching_up: bool = False
-    states: dict[int, bytes] = field(default_factory=dict)
-    released: list[int] = field(default_factory=list)
-
-
 class Pipeline:
     """One partition's way into the database, on one connection in autocommit mode, owned by one thread."""
 
-    def __init__(self, connection: Connection, partition: str, fence: int, options: IngestOptions) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        partition: str,
+        fence: int,
+        options: IngestOptions,
+        *,
+        slice_: Slice | None = None,
+        send: Callable[[Sequence[Outgoing]], None] = lambda _: None,
+        decoders: Mapping[str, Callable[[Feed], Decoder]] = DECODERS,
+    ) -> None:
+        self._send = send
+        self._dialects = Dialects(decoders)
+        self._slice = slice_ or whole(partition)
         self._connection = connection
         self._partition = partition
         self._fence = fence
@@ -68,8 +71,10 @@ class Pipeline:
 
     def reset(self) -> None:
         """Forget everything and begin again from the database, as after a restart."""
-        self._router = Router()
+        self._dialects.forget()
+        self._router = Router(self._dialects.feeds)
         self._registry = Registry()
+        self._ownership = Ownership(self._connection, self._slice, self._fence)
         self._judge = Judge(self._partition, self._options.checkpoint_every_s)
         self._newest = Newest()
         self._holding = Holding()
@@ -86,18 +91,30 @@ class Pipeline:
         """How many devices wait to be judged in order."""
         return len(self._holding)
 
-    def process(self, messages: Sequence[Message], now: datetime, now_s: float, *, settled: bool) -> None:
+    def process(
+        self,
+        messages: Sequence[Message],
+        now: datetime,
+        now_s: float,
+        *,
+        settled: bool,
+        caught_up: bool = False,
+        move: Move = NO_MOVE,
+    ) -> None:
         """Store a batch in one transaction. When it returns, the batch is committed.
 
-        ``now`` is the wall clock, ``now_s`` seconds on the monotonic clock. On any exception nothing is committed
-        (or, when the connection broke at the end, perhaps everything, which is harmless to repeat): call ``reset``.
+        ``now`` is the wall clock when the batch came, ``now_s`` seconds on the monotonic clock. On any exception
+        nothing is committed (or, when the connection broke at the end, perhaps everything, which is harmless to repeat
+        with the same messages and ``now``): call ``reset``.
         """
         self._prepare(now_s, settled=settled)
         routes = [self._router.route(message.topic) for message in messages]
-        touched = self._read_devices({route.address for route in routes if route is not None})
+        heard = self._dialects.hear(self._connection, messages, routes, now, now_s)
+        touched = self._read_devices(addresses(routes, heard))
         intake = Intake(self._registry, now)
-        for message, route in zip(messages, routes, strict=True):
-            intake.take(message, route)
+        intake.take_all(messages, routes, heard)
+        for message, received_at in intake.partly:
+            self._dialects.keep_receipt(message, received_at)
         if intake.new_series:
             made = self._registry.create_series(self._connection, intake.new_series, now)
             for device_id, series in made.items():
@@ -109,21 +126,26 @@ class Pipeline:
             self._judge.set_anchors(self._connection, touched)
         plan = self._judge_batch(columns, intake)
         plan.states = self._judge.states(touched, now_s)
+        plan.device_ids, plan.move = [device.id for device in touched], move
+        if settled and caught_up:
+            plan.clocks_s = self._clocks_s(intake, now, now_s)
+        plan.dialects = self._dialects
         self._write(plan, now)
         self._after_commit(plan, now_s, len(messages))
 
-    def set_aside(self, message: Message, refusal: Unusable, now: datetime) -> None:
+    def set_aside(self, message: Message, refusal: Unusable, now: datetime, *, move: Move = NO_MOVE) -> None:
         """Store nothing of this message but itself, in quarantine."""
         intake = Intake(self._registry, now)
         intake.set_aside(message, self._router.route(message.topic), refusal)
-        self._write(Plan(intake=intake), now)
-        self._count(Plan(intake=intake), 1)
+        plan = Plan(intake=intake, move=move)
+        self._write(plan, now)
+        plan.count(1)
 
     def to_replay(self) -> list[Message]:
         """Return messages in quarantine that somebody asked to try again, as messages to ``process``."""
         return [
             Message(one.topic, one.payload, quarantine_id=one.id, received_at=one.received_at)
-            for one in quarantine.to_replay(self._connection, self._options.replay_messages)
+            for one in self._ownership.to_replay(self._options.replay_messages)
         ]
 
     def catch_up(self, now: datetime, now_s: float, *, settled: bool) -> bool:
@@ -140,7 +162,7 @@ class Pipeline:
         series = np.array([id_ for device in chosen for id_ in device.series.values()], np.int32)
         limit = max(1, self._options.catch_up_rows // max(1, len(series)))
         plan = Plan(is_catching_up=True)
-        found = _NO_READINGS
+        found = NO_READINGS
         if len(series):
             found = readings.read_after(self._connection, series, self._judge.watermark_us(series), limit)
             if len(found):
@@ -148,6 +170,7 @@ class Pipeline:
         plan.states = self._judge.states(chosen, now_s)
         plan.released = _read_to_the_end(chosen, found, limit)
         if plan.changes or plan.states or plan.released:
+            plan.device_ids = [device.id for device in chosen]
             self._write(plan, now)
             self._judge.saved(plan.states, now_s)
             metrics.CHANGES.inc(len(plan.changes))
@@ -168,11 +191,28 @@ class Pipeline:
         ]
         series = [id_ for device in watched for id_ in device.series.values()]
         changes = self._judge.tick(series, to_microseconds(now)) if series else []
+        self._settle_sequences(now, now_s)
         self._save(Plan(changes=changes), now, now_s)
 
     def flush(self, now: datetime, now_s: float) -> None:
         """Save the state of every device that was judged since it was saved last."""
         self._save(Plan(), now, now_s, everything=True)
+
+    def filters(self) -> set[str]:
+        """Return the topic filters that this slice listens to: the native ones and those of its enabled feeds."""
+        if self._must_refresh:
+            self._refresh_feeds()
+        return self._slice.native_filters() | self._dialects.filters()
+
+    @property
+    def feeds(self) -> list[Feed]:
+        """The feeds of this slice, enabled or not."""
+        return self._dialects.feeds
+
+    def remind(self, now: datetime) -> None:
+        """Send what decoders waited to send. To be called again and again."""
+        if outgoing := self._dialects.due(now):
+            self._send(outgoing)
 
     def beat(self, told: checkpoints.Beat) -> None:
         """Tell the database that we live."""
@@ -190,14 +230,44 @@ class Pipeline:
     def _prepare(self, now_s: float, *, settled: bool) -> None:
         if self._must_refresh or now_s - self._refreshed_s >= self._options.refresh_every_s:
             self._must_refresh = False
-            new, changed = self._registry.refresh(self._connection)
+            self._refresh_feeds()
+            new, changed = self._registry.refresh(self._connection, self._ownership.chooser())
             for device_id in new:
                 self._holding.hold(device_id)
             self._judge.refresh_rules(self._connection, self._registry.known, changed)
             self._refreshed_s = now_s
         self._holding.settle(settled, self._registry.device_ids)
 
-    def _read_devices(self, addresses: Collection[tuple[str, str]]) -> list[KnownDevice]:
+    def _refresh_feeds(self) -> None:
+        ours = [feed for feed in feeds.all_feeds(self._connection) if self._slice.hears(feed.site)]
+        if self._dialects.refresh(ours):
+            self._router = Router(self._dialects.feeds)
+
+    def _clocks_s(self, intake: Intake, now: datetime, now_s: float) -> dict[int, float]:
+        """Return new estimates of how far clocks of live devices are ahead, by device id."""
+        now_us = to_microseconds(now)
+        found: dict[int, float] = {}
+        for device_id, newest_us in intake.presence.fresh_us().items():
+            device = self._registry.by_id(device_id)
+            if not device.is_recorded:
+                ahead_s = device.clock.observe((newest_us - now_us) / MICROSECONDS_PER_SECOND, now_s)
+                if ahead_s is not None:
+                    found[device_id] = ahead_s
+        return found
+
+    def _settle_sequences(self, now: datetime, now_s: float) -> None:
+        """Judge numbers that came early and have waited: nothing is on its way any more that could precede them."""
+        intake = Intake(self._registry, now)
+        for device in self._registry.known:
+            if device.has_waited(now_s, self._options.gap_wait_s):
+                intake.settle(device)
+        if intake.tracks:
+            self._hold_for_gaps(intake, now_s)
+            self._write(Plan(intake=intake, device_ids=list(intake.tracks)), now)
+            for track in intake.tracks.values():
+                track.stored()
+
+    def _read_devices(self, addresses: Collection[Address]) -> list[KnownDevice]:
         """Have every device of the batch that is registered read, and return them all."""
         for device_id in self._registry.look_up(self._connection, addresses):
             self._holding.hold(device_id)
@@ -206,6 +276,7 @@ class Pipeline:
         return [self._registry.by_id(device_id) for device_id in ids]
 
     def _read(self, device_ids: Collection[int]) -> None:
+        self._ownership.claim(device_ids)
         known = self._registry.read(self._connection, device_ids)
         if not known:
             return
@@ -267,10 +338,11 @@ class Pipeline:
     def _write(self, plan: Plan, now: datetime) -> None:
         connection, intake = self._connection, plan.intake
         with connection.transaction():
-            checkpoints.hold_fence(connection, self._partition, self._fence)
+            self._ownership.hold({*plan.device_ids, *plan.states}, plan.move)
             readings.copy_new(connection, plan.new)
             metrics.READINGS.inc(len(plan.new) + readings.insert(connection, plan.old))
             late = readings.insert(connection, plan.late)
+            rollups.mark_due(connection, [plan.new, plan.old, plan.late])
             if intake is not None:
                 metrics.EVENTS.inc(events.insert(connection, intake.events, now))
                 quarantine.set_aside(connection, intake.aside, now)
@@ -278,11 +350,17 @@ class Pipeline:
                 removed = [gap for track in intake.tracks.values() for gap in track.removed]
                 added = [gap for track in intake.tracks.values() for gap in track.added]
                 devices.change_gaps(connection, removed, added, now)
-                devices.record_presence(connection, intake.presence.heard(now, intake.tracks, self._holding.holds))
+                heard = intake.presence.heard(now, intake.tracks, plan.clocks_s, self._holding.holds)
+                devices.record_presence(connection, heard)
+            if plan.dialects is not None:
+                plan.dialects.write(connection, now)
             findings.save_changes(connection, plan.changes, now)
+            if intake is not None:
+                # After the findings: the block that opened one is kept for it.
+                waveforms.insert(connection, intake.waveforms, now)
             devices.release_devices(connection, plan.released)
             if plan.is_catching_up:
-                events.judge_again(connection, _first_opened(plan.changes))
+                events.judge_again(connection, plan.first_opened())
             checkpoints.save_states(connection, self._partition, self._judge.layout, plan.states, now)
         metrics.LATE.inc(late)
         metrics.READINGS.inc(late)
@@ -294,16 +372,9 @@ class Pipeline:
         if plan.intake is not None:
             for track in plan.intake.tracks.values():
                 track.stored()
-        self._count(plan, messages)
-
-    def _count(self, plan: Plan, messages: int) -> None:
-        metrics.MESSAGES.inc(messages)
-        metrics.CHANGES.inc(len(plan.changes))
-        if plan.intake is not None:
-            for one in plan.intake.aside:
-                metrics.QUARANTINED.labels(one.reason).inc()
-            for tried in plan.intake.tried:
-                metrics.REPLAYED.labels(tried.result).inc()
+        plan.count(messages)
+        if outgoing := self._dialects.stored():
+            self._send(outgoing)
 
     def _as_many_as_fit(self, device_ids: Sequence[int]) -> list[KnownDevice]:
         chosen: list[KnownDevice] = []
@@ -315,16 +386,6 @@ class Pipeline:
             chosen.append(device)
             room -= len(device.series)
         return chosen
-
-
-def _first_opened(changes: Sequence[FindingChange]) -> dict[int, datetime]:
-    """Return, by asset id, when the first of the findings opened."""
-    first: dict[int, datetime] = {}
-    for change in changes:
-        if isinstance(change, Opened):
-            finding = change.finding
-            first[finding.asset_id] = min(finding.opened_at, first.get(finding.asset_id, finding.opened_at))
-    return first
 
 
 def _read_to_the_end(chosen: Sequence[KnownDevice], found: Readings, limit: int) -> list[int]:

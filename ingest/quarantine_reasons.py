@@ -31,6 +31,16 @@ class Reason(StrEnum):
     TOO_MANY_NAMES = "too_many_names"
     BAD_EVENT = "bad_event"
     BAD_STATE = "bad_state"
+    BAD_WAVEFORM = "bad_waveform"
+    BAD_DEVICE_NAME = "bad_device_name"
+    BAD_LINE_PROTOCOL = "bad_line_protocol"
+    BAD_SPARKPLUG = "bad_sparkplug"
+    UNKNOWN_ALIAS = "unknown_alias"
+    STALE_ALIAS = "stale_alias"
+    SPARKPLUG_DATA_SET = "sparkplug_data_set"
+    SPARKPLUG_TEMPLATE = "sparkplug_template"
+    OTHER_SLICE = "other_slice"
+    FEED_UNUSABLE = "feed_unusable"
     DATABASE_REFUSED = "database_refused"
     PROCESSING_FAILED = "processing_failed"
 
@@ -50,10 +60,11 @@ _FIX_SENDER_ZH = "请修正发送端，然后删除或重放该消息。"
 
 EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.BAD_TOPIC: Explanation(
-        "The topic is not wearsight/v1/{site}/{device}/{telemetry|events|state} with names of A-Z a-z 0-9 _ -.",
+        "The topic is not wearsight/v1/{site}/{device}/{telemetry|events|state} with names of A-Z a-z 0-9 _ -, "
+        "nor one that its feed's settings name.",
         "主题不符合 wearsight/v1/{site}/{device}/{telemetry|events|state}，名称只能用字母、数字、_ 和 -。",
-        "Correct the topic at the sender.",
-        "请在发送端修正主题。",
+        "Correct the topic at the sender, or name it in the feed's settings (topics, ignore_topics).",
+        "请在发送端修正主题，或在接入源设置（topics、ignore_topics）中写明该主题。",
     ),
     Reason.UNKNOWN_DEVICE: Explanation(
         "No device of this name is registered at this site.",
@@ -62,8 +73,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "请登记该设备，然后重放：它的消息都保留在这里。",
     ),
     Reason.TOO_LARGE: Explanation(
-        "The message is larger than 64 KiB.",
-        "消息超过 64 KiB。",
+        "The message is larger than 64 KiB, or a waveform larger than 1 MiB.",
+        "消息超过 64 KiB，或波形超过 1 MiB。",
         "Have the sender split it.",
         "请让发送端拆分消息。",
     ),
@@ -156,6 +167,66 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "状态既不是 online 也不是 offline。",
         _FIX_SENDER_EN,
         _FIX_SENDER_ZH,
+    ),
+    Reason.BAD_WAVEFORM: Explanation(
+        "A waveform's header, unit, sampling rate, or number or encoding of samples is not valid.",
+        "波形的报头、单位、采样率、样本数量或样本编码无效。",
+        'Send {"ts", "metric", "unit", "rate_hz", "samples_b64"} with 16 to 262144 float32 samples, or as binary.',
+        '请发送 {"ts", "metric", "unit", "rate_hz", "samples_b64"}，含 16 到 262144 个 float32 样本，或二进制格式。',
+    ),
+    Reason.BAD_SPARKPLUG: Explanation(
+        "The bytes are no Sparkplug B payload, or a value does not fit its data type.",
+        "字节不是 Sparkplug B 载荷，或数值与其数据类型不符。",
+        _FIX_SENDER_EN,
+        _FIX_SENDER_ZH,
+    ),
+    Reason.UNKNOWN_ALIAS: Explanation(
+        "A Sparkplug metric came by a number, or without its type, that no birth certificate has named yet.",
+        "Sparkplug 指标以编号发送或未带类型，而尚未收到命名它的出生证书。",
+        "Nothing: the edge node is asked to be born again, and its birth certificate replays the message.",
+        "无需处理：系统会请求边缘节点重新发送出生证书，收到后自动重放该消息。",
+    ),
+    Reason.STALE_ALIAS: Explanation(
+        "A Sparkplug metric came by a number that has been given to another metric since the message was sent.",
+        "Sparkplug 指标使用的编号在消息发出之后已分配给其他指标。",
+        "Nothing can tell what it meant. Delete it; look why the edge node's messages come late.",
+        "其含义已无法确定。请删除该消息，并检查边缘节点消息迟到的原因。",
+    ),
+    Reason.SPARKPLUG_DATA_SET: Explanation(
+        "A Sparkplug metric is a data set (a table), which is no reading.",
+        "Sparkplug 指标是数据集（表格），不是读数。",
+        "Have the edge node send its columns as metrics, or leave the metric out by the feed's setting 'metrics'.",
+        "请让边缘节点以普通指标发送各列，或通过接入源设置 metrics 排除该指标。",
+    ),
+    Reason.SPARKPLUG_TEMPLATE: Explanation(
+        "A Sparkplug metric is a template (a structure of metrics), which is no reading.",
+        "Sparkplug 指标是模板（指标结构），不是读数。",
+        "Have the edge node send its members as metrics, or leave the metric out by the feed's setting 'metrics'.",
+        "请让边缘节点以普通指标发送各成员，或通过接入源设置 metrics 排除该指标。",
+    ),
+    Reason.BAD_DEVICE_NAME: Explanation(
+        "A message of a feed does not say which device it is about, or calls it by an empty, overlong or unprintable name.",
+        "接入源的消息没有说明是哪台设备，或设备名为空、过长、含不可打印字符。",
+        "Correct the feed's settings (device, device_field) or the sender, then replay.",
+        "请修正接入源的设置（device、device_field）或发送端，然后重放。",
+    ),
+    Reason.BAD_LINE_PROTOCOL: Explanation(
+        "A line is not valid Influx line protocol in UTF-8.",
+        "某一行不是有效的 UTF-8 Influx 行协议。",
+        _FIX_SENDER_EN,
+        _FIX_SENDER_ZH,
+    ),
+    Reason.OTHER_SLICE: Explanation(
+        "It came to an ingester whose slice no longer has this site; the slices were cut anew.",
+        "消息到达了已不再负责该站点的接收进程；切片已重新划分。",
+        "Nothing to do: the slice that hears the site takes it within seconds. If it stays, no slice hears the site.",
+        "无需处理：负责该站点的切片会在数秒内取走。若一直存在，则没有切片负责该站点。",
+    ),
+    Reason.FEED_UNUSABLE: Explanation(
+        "The feed of this topic is disabled, or its settings cannot be used by its decoder.",
+        "该主题的接入源已停用，或其设置无法被解码器使用。",
+        "Enable the feed or correct its settings, then replay.",
+        "请启用该接入源或修正其设置，然后重放。",
     ),
     Reason.DATABASE_REFUSED: Explanation(
         "The database refused this message, alone among its batch.",

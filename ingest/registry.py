@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from psycopg import Connection
 
 from ingest.sequence import MAX_GAPS_KEPT, SequenceTrack
+from ingest.skew import ClockSkew
 from ingest.times import to_microseconds
 from storage import devices
-from storage.devices import DeviceRecord, TimePolicy
+from storage.devices import Address, DeviceRecord, TimePolicy
 
-Address = tuple[str, str]
 # Sets of metric names of one device that are kept ready; devices send few different ones.
 _MAX_SHAPES = 256
 
@@ -28,6 +28,9 @@ class KnownDevice:
     sequence: SequenceTrack
     series: dict[str, int] = field(default_factory=dict)
     shapes: dict[tuple[str, ...], NDArray[np.int32]] = field(default_factory=dict)
+    clock: ClockSkew = field(default_factory=ClockSkew)
+    # Since when, on the monotonic clock, sequence numbers that came early have been seen to wait.
+    waits_since_s: float | None = None
 
     @property
     def id(self) -> int:
@@ -38,6 +41,15 @@ class KnownDevice:
     def is_recorded(self) -> bool:
         """Say whether it may send any past time."""
         return self.record.time_policy is TimePolicy.RECORDED
+
+    def has_waited(self, now_s: float, wait_s: float) -> bool:
+        """Say whether sequence numbers that came early have waited so long; asked every second or so."""
+        if not self.sequence.waits:
+            self.waits_since_s = None
+            return False
+        if self.waits_since_s is None:
+            self.waits_since_s = now_s
+        return now_s - self.waits_since_s >= wait_s
 
     def shape(self, metrics: tuple[str, ...]) -> NDArray[np.int32]:
         """Return the series of these metrics, all of which must have one."""
@@ -67,11 +79,13 @@ class Registry:
         """The devices that have been read whole."""
         return self._known.values()
 
-    def refresh(self, connection: Connection) -> tuple[list[int], list[KnownDevice]]:
-        """Read every registration again; return the ids that are new and the known devices that changed."""
-        records = devices.all_devices(connection)
+    def refresh(
+        self, connection: Connection, is_ours: Callable[[DeviceRecord], bool] = lambda _: True
+    ) -> tuple[list[int], list[KnownDevice]]:
+        """Read every registration of ours again; return the ids that are new and the known devices that changed."""
+        records = [record for record in devices.all_devices(connection) if is_ours(record)]
         new = [record.id for record in records if record.id not in self._by_id]
-        self._records = {(record.site, record.name): record for record in records}
+        self._records = {record.address: record for record in records}
         self._by_id = {record.id: record for record in records}
         self._known = {id_: device for id_, device in self._known.items() if id_ in self._by_id}
         changed = [device for device in self._known.values() if self._take_record(device)]
@@ -84,7 +98,7 @@ class Registry:
             return []
         found = devices.find_devices(connection, missing)
         for record in found:
-            self._records[(record.site, record.name)] = record
+            self._records[record.address] = record
             self._by_id[record.id] = record
         return [record.id for record in found]
 
@@ -107,13 +121,17 @@ class Registry:
         if not wanted:
             return []
         # Read again and not taken from memory: what was stored since then must not look like a gap.
-        records = devices.find_devices(connection, [(self._by_id[id_].site, self._by_id[id_].name) for id_ in wanted])
+        records = devices.read_devices(connection, wanted)
         gaps: dict[int, list[devices.SequenceGap]] = {}
         for gap in devices.gaps_of(connection, wanted, MAX_GAPS_KEPT):
             gaps.setdefault(gap.device_id, []).append(gap)
+        # Events count too: a repeat of the newest one must not look like a counter that began again.
+        told_at = devices.newest_events_of(connection, wanted)
         for record in records:
-            newest_us = None if record.last_reading_at is None else to_microseconds(record.last_reading_at)
-            track = SequenceTrack(record.id, record.last_sequence, newest_us, gaps.get(record.id, ()))
+            newest_at = max((at for at in (record.last_reading_at, told_at.get(record.id)) if at), default=None)
+            newest_us = None if newest_at is None else to_microseconds(newest_at)
+            own_gaps = gaps.get(record.id, ())
+            track = SequenceTrack(record.id, record.last_sequence, newest_us, own_gaps, record.sequences_ahead)
             self._known[record.id] = KnownDevice(record, track)
         for device_id, metric, series_id in devices.series_of(connection, wanted):
             if device_id in self._known:

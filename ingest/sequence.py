@@ -3,6 +3,10 @@
 Each message object of a device carries a number one above the one before. A jump ahead is a gap, reported at once;
 a number inside a gap fills it; a number at or below the newest is a repeat. A device that restarts counts from
 anywhere: a smaller number with a newer time, or a jump too long to be loss, starts the count afresh.
+
+Alarms come by a lane of their own, past telemetry that still waits in a queue. A number that came early and is not the
+next one proves nothing yet: it is kept *ahead*. It is counted when the telemetry in front of it has come, and judged
+by the rules above when later telemetry passes it, or when nothing more is waiting that could come before it.
 """
 
 from __future__ import annotations
@@ -15,20 +19,29 @@ from storage.devices import SequenceGap
 MAX_GAP = 1_000_000
 # Gaps of one device kept in mind, so that they can be filled. Older ones stay reported.
 MAX_GAPS_KEPT = 1_000
+# Numbers of one device kept ahead. With more the smallest is judged: at worst a gap is reported and filled later.
+MAX_AHEAD = 256
 
 
 class SequenceTrack:
-    """The counter of one device. Changes wait in ``removed`` and ``added`` until they are stored."""
+    """The counter of one device. Changes wait in ``removed``, ``added`` and ``ahead_changed`` until they are stored."""
 
-    __slots__ = ("_gaps", "_newest_ts_us", "added", "device_id", "last", "removed")
+    __slots__ = ("_ahead", "_gaps", "_newest_ts_us", "added", "ahead_changed", "device_id", "last", "removed")
 
     def __init__(
-        self, device_id: int, last: int | None, newest_ts_us: int | None, gaps: Iterable[SequenceGap] = ()
+        self,
+        device_id: int,
+        last: int | None,
+        newest_ts_us: int | None,
+        gaps: Iterable[SequenceGap] = (),
+        ahead: Iterable[int] = (),
     ) -> None:
         self.device_id = device_id
         self.last = last
         self._newest_ts_us = newest_ts_us
         self._gaps = list(gaps)  # oldest first
+        self._ahead: dict[int, int | None] = dict.fromkeys(ahead)  # number -> its time, where it is still known
+        self.ahead_changed = False
         self.removed: set[SequenceGap] = set()
         self.added: set[SequenceGap] = set()
 
@@ -42,10 +55,120 @@ class SequenceTrack:
         """The gaps kept in mind, oldest first."""
         return tuple(self._gaps)
 
-    def accept(self, sequence: int, ts_us: int) -> bool:
+    @property
+    def waits(self) -> bool:
+        """Say whether numbers that came early wait."""
+        return bool(self._ahead)
+
+    @property
+    def ahead(self) -> tuple[int, ...]:
+        """The numbers that came early and wait, smallest first."""
+        return tuple(sorted(self._ahead))
+
+    def accept(self, sequence: int, ts_us: int, *, is_early: bool = False) -> bool:
         """Take note of one message. Returns whether it opened a new gap."""
+        last, newest_ts_us = self.last, self._newest_ts_us
+        if last is not None and sequence == last + 1 and not self._ahead:  # nearly always
+            self.last = sequence
+            if newest_ts_us is None or ts_us > newest_ts_us:
+                self._newest_ts_us = ts_us
+            return False
+        if is_early and self._must_wait(sequence, ts_us):
+            return self._keep_ahead(sequence, ts_us)
+        if not self._ahead:
+            return self._take(sequence, ts_us)
+        opened = self._pass(sequence, ts_us)
+        last = self.last
+        opened |= self._take(sequence, ts_us)
+        if last is not None and self.last is not None and self.last < last:  # the count began again
+            self._drop_ahead([number for number in self._ahead if number <= self.last])
+        self._drop_ahead([sequence])
+        self._catch_up()
+        return opened
+
+    def settle(self) -> bool:
+        """Judge what came early: nothing that was sent before it is still to come. Returns whether a gap opened."""
+        last, opened = self.last, False
+        later = [number for number in self.ahead if last is None or number > last]
+        # A number below the newest with a newer time was kept because the count seemed to begin again; so it did.
+        again = [number for number in self.ahead if last is not None and number <= last]
+        for number in later:
+            opened |= self._take(number, self._ahead[number])
+        if again:
+            self.last = again[0]
+            for number in again[1:]:
+                opened |= self._take(number, self._ahead[number])
+        self._drop_ahead(self.ahead)
+        return opened
+
+    def stored(self) -> None:
+        """Forget the changes: they are committed."""
+        self.removed.clear()
+        self.added.clear()
+        self.ahead_changed = False
+
+    def _must_wait(self, sequence: int, ts_us: int) -> bool:
+        """Say whether an early number proves nothing yet: it is neither the next one nor of the past."""
+        last = self.last
+        if sequence in self._ahead or last is None or sequence > last + 1:
+            return True
+        is_newer = self._newest_ts_us is not None and ts_us > self._newest_ts_us
+        return sequence <= last and is_newer and not any(gap.after < sequence < gap.before for gap in self._gaps)
+
+    def _keep_ahead(self, sequence: int, ts_us: int) -> bool:
+        if sequence in self._ahead:
+            return False
+        self._ahead[sequence] = ts_us
+        self.ahead_changed = True
+        if len(self._ahead) <= MAX_AHEAD:
+            return False
+        smallest = min(self._ahead)
+        opened = self._take(smallest, self._ahead[smallest])
+        self._drop_ahead([smallest])
+        self._catch_up()
+        return opened
+
+    def _pass(self, sequence: int, ts_us: int) -> bool:
+        """Judge what waits ahead of a number that came in its turn: what was sent before it has come or is lost."""
+        last = self.last
+        if last is None or sequence > last:
+            passed = [number for number in self.ahead if (last is None or number > last) and number < sequence]
+        elif self._begins_again(sequence, ts_us):
+            # Of the old count, if it is older; of the new one otherwise, and then its turn will come.
+            passed = [
+                number
+                for number in self.ahead
+                if number > last and (at := self._ahead[number]) is not None and at < ts_us
+            ]
+        else:
+            return False
+        opened = False
+        for number in passed:
+            opened |= self._take(number, self._ahead[number])
+        self._drop_ahead(passed)
+        return opened
+
+    def _begins_again(self, sequence: int, ts_us: int) -> bool:
+        if any(gap.after < sequence < gap.before for gap in self._gaps):
+            return False
+        return self._newest_ts_us is not None and ts_us > self._newest_ts_us
+
+    def _catch_up(self) -> None:
+        """Count what waits and follows the newest number without a gap."""
+        while self._ahead and self.last is not None and (following := self.last + 1) in self._ahead:
+            self._take(following, self._ahead[following])
+            self._drop_ahead([following])
+
+    def _drop_ahead(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            if number in self._ahead:
+                del self._ahead[number]
+                self.ahead_changed = True
+
+    def _take(self, sequence: int, ts_us: int | None) -> bool:
+        """Apply the rules to a number whose turn has come. Returns whether it opened a new gap."""
         newest_ts_us = self._newest_ts_us
-        if newest_ts_us is None or ts_us > newest_ts_us:
+        if ts_us is not None and (newest_ts_us is None or ts_us > newest_ts_us):
             self._newest_ts_us = ts_us
         last = self.last
         if last is None or sequence == last + 1:
@@ -57,14 +180,9 @@ class SequenceTrack:
                 return False
             self._open(SequenceGap(self.device_id, last, sequence))
             return True
-        if not self._fill(sequence) and newest_ts_us is not None and ts_us > newest_ts_us:
+        if not self._fill(sequence) and ts_us is not None and newest_ts_us is not None and ts_us > newest_ts_us:
             self.last = sequence
         return False
-
-    def stored(self) -> None:
-        """Forget the changes: they are committed."""
-        self.removed.clear()
-        self.added.clear()
 
     def _open(self, gap: SequenceGap) -> None:
         self._gaps.append(gap)

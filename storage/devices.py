@@ -13,6 +13,9 @@ from storage.queries import load
 
 QUERIES = load("devices")
 
+# (site, device name) on the native topics; (feed id, the dialect's own name of the device) on a feed.
+Address = tuple[str, str] | tuple[int, str]
+
 
 class TimePolicy(StrEnum):
     """Which times a device may send: near now, or any past time (a replay or an import)."""
@@ -23,7 +26,11 @@ class TimePolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeviceRecord:
-    """A registered device. ``expected_interval_s`` is None where silence means nothing."""
+    """A registered device. ``expected_interval_s`` is None where silence means nothing.
+
+    ``feed_id`` and ``feed_key`` are its address on a feed, both None for a device of the native topics.
+    ``sequences_ahead`` are numbers that came by the alarms' lane before the telemetry in front of them.
+    """
 
     id: int
     site: str
@@ -34,18 +41,33 @@ class DeviceRecord:
     expected_interval_s: float | None
     last_sequence: int | None
     last_reading_at: datetime | None
+    feed_id: int | None
+    feed_key: str | None
+    sequences_ahead: tuple[int, ...]
+
+    @property
+    def address(self) -> Address:
+        """Where this device speaks: on its feed if it has one, else on the native topics."""
+        return (
+            (self.site, self.name) if self.feed_id is None or self.feed_key is None else (self.feed_id, self.feed_key)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What one batch told about a device; None where it told nothing. ``held``: its readings wait to be judged."""
+    """What one batch told about a device; None where it told nothing. ``held``: its readings wait to be judged.
+
+    ``clock_ahead_s`` is a new estimate of how many seconds its clock is ahead of ours.
+    """
 
     device_id: int
-    seen_at: datetime
+    seen_at: datetime | None
     reading_at: datetime | None
     last_sequence: int | None
     online: bool | None
     held: bool
+    sequences_ahead: Collection[int] | None = None
+    clock_ahead_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,12 +81,32 @@ class SequenceGap:
 
 def all_devices(connection: Connection) -> list[DeviceRecord]:
     """Return every registered device."""
-    return _devices(connection, None, None)
+    return _devices(connection, None)
 
 
-def find_devices(connection: Connection, addresses: Collection[tuple[str, str]]) -> list[DeviceRecord]:
-    """Return those of these (site, name) that are registered."""
-    return _devices(connection, [site for site, _ in addresses], [name for _, name in addresses])
+def find_devices(connection: Connection, addresses: Collection[Address]) -> list[DeviceRecord]:
+    """Return the devices at those of these addresses that are registered, native and on feeds."""
+    native = [(site, name) for site, name in addresses if isinstance(site, str)]
+    on_feeds = [(feed, key) for feed, key in addresses if isinstance(feed, int)]
+    asked = {
+        "site_ids": [site for site, _ in native],
+        "names": [name for _, name in native],
+        "feed_ids": [feed for feed, _ in on_feeds],
+        "feed_keys": [_text(key) for _, key in on_feeds],
+    }
+    found = [int(row[0]) for row in connection.execute(QUERIES["devices_at"], asked).fetchall()]
+    return _devices(connection, found) if found else []
+
+
+def read_devices(connection: Connection, device_ids: Collection[int]) -> list[DeviceRecord]:
+    """Return these devices as they are stored now."""
+    return _devices(connection, list(device_ids))
+
+
+def newest_events_of(connection: Connection, device_ids: Collection[int]) -> dict[int, datetime]:
+    """Return the time of the newest event of each of these devices that has any."""
+    rows = connection.execute(QUERIES["newest_events_of_devices"], {"device_ids": list(device_ids)}).fetchall()
+    return {int(device_id): at for device_id, at in rows if at is not None}
 
 
 def series_of(connection: Connection, device_ids: Collection[int]) -> list[tuple[int, str, int]]:
@@ -97,6 +139,12 @@ def record_presence(connection: Connection, heard: Sequence[Heard]) -> None:
             "last_sequences": [one.last_sequence for one in ordered],
             "online": [one.online for one in ordered],
             "held": [one.held for one in ordered],
+            # Arrays of arrays must be of equal length, so each of these goes as text.
+            "sequences_ahead": [
+                None if one.sequences_ahead is None else f"{{{','.join(map(str, sorted(one.sequences_ahead)))}}}"
+                for one in ordered
+            ],
+            "clock_ahead_s": [one.clock_ahead_s for one in ordered],
         },
     )
 
@@ -128,12 +176,19 @@ def listen_for_registration(connection: Connection) -> None:
     connection.execute(QUERIES["listen"])
 
 
-def _devices(connection: Connection, site_ids: list[str] | None, names: list[str] | None) -> list[DeviceRecord]:
-    rows = connection.execute(QUERIES["devices"], {"site_ids": site_ids, "names": names}).fetchall()
+def _devices(connection: Connection, ids: list[int] | None) -> list[DeviceRecord]:
+    rows = connection.execute(QUERIES["devices"], {"ids": ids}).fetchall()
     return [
-        DeviceRecord(id_, site, name, asset, kind, TimePolicy(policy), interval, sequence, reading)
-        for id_, site, name, asset, kind, policy, interval, sequence, reading in rows
+        DeviceRecord(
+            id_, site, name, asset, kind, TimePolicy(policy), interval, sequence, reading, feed, key, tuple(ahead)
+        )
+        for id_, site, name, asset, kind, policy, interval, sequence, reading, feed, key, ahead in rows
     ]
+
+
+def _text(key: str) -> str:
+    # A key is the sender's own word; PostgreSQL's text takes no NUL and no lone surrogate, and no device is called so.
+    return key.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def _columns(gaps: Collection[SequenceGap]) -> dict[str, object]:

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,8 @@ import paho.mqtt.client as mqtt
 import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 
+from ingest.decoders.catalogue import DECODERS
+from ingest.decoders.telling import Decoder, Outgoing
 from ingest.limits import IngestOptions
 from ingest.mqtt_source import MqttSource
 from ingest.pipeline import Pipeline
@@ -25,6 +27,7 @@ from ingest.worker import Worker
 from runtime.clock import SystemClock
 from storage.checkpoints import take_fence
 from storage.database import connect
+from storage.feeds import Feed
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -62,17 +65,18 @@ def a_device(
     *,
     time_policy: str = "live",
     expected_interval_s: float | None = None,
+    feed: tuple[int, str] | None = None,
 ) -> int:
-    """A registered device on an asset of its own: its id."""
+    """A registered device on an asset of its own: its id. ``feed`` is its address there: (feed id, key)."""
     asset_id = connection.execute(
         "insert into asset (site_id, asset_type_id, tag, name, created_at)"
         " values (%s, 'motor', %s, %s, %s) returning id",
         (SITE, f"A-{name}", name, NOW),
     ).fetchone()[0]
     return connection.execute(
-        "insert into device (site_id, name, asset_id, time_policy, expected_interval_s, created_at)"
-        " values (%s, %s, %s, %s, %s, %s) returning id",
-        (SITE, name, asset_id, time_policy, expected_interval_s, NOW),
+        "insert into device (site_id, name, asset_id, time_policy, expected_interval_s, feed_id, feed_key, created_at)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s) returning id",
+        (SITE, name, asset_id, time_policy, expected_interval_s, *(feed or (None, None)), NOW),
     ).fetchone()[0]
 
 
@@ -105,10 +109,20 @@ def telemetry(at: datetime | int | str, seq: int | None = None, **values: float)
 
 
 class Line:
-    """A pipeline without a broker: batches are handed over, waits are made by moving the clock."""
+    """A pipeline without a broker: batches are handed over, waits are made by moving the clock.
 
-    def __init__(self, dsn: str, options: IngestOptions | None = None) -> None:
+    ``decoders`` are the dialects that its feeds may speak; what they want sent collects in ``sent``.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        options: IngestOptions | None = None,
+        decoders: Mapping[str, Callable[[Feed], Decoder]] = DECODERS,
+    ) -> None:
         self.options = options or IngestOptions()
+        self.decoders = decoders
+        self.sent: list[Outgoing] = []
         self.dsn = dsn
         self.now, self.now_s = NOW, 1000.0
         self.restart()
@@ -118,16 +132,18 @@ class Line:
         self.connection = connect(self.dsn)
         self.connection.autocommit = True
         self.fence = take_fence(self.connection, PARTITION, "test", self.now)
-        self.pipeline = Pipeline(self.connection, PARTITION, self.fence, self.options)
+        self.pipeline = Pipeline(
+            self.connection, PARTITION, self.fence, self.options, send=self.sent.extend, decoders=self.decoders
+        )
 
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
         self.now += timedelta(seconds=seconds)
 
-    def take(self, *messages: tuple[str, bytes] | Message, settled: bool = True) -> None:
+    def take(self, *messages: tuple[str, bytes] | Message, settled: bool = True, caught_up: bool = True) -> None:
         """Store one batch, then read back whoever may be."""
         batch = [one if isinstance(one, Message) else Message(*one) for one in messages]
-        self.pipeline.process(batch, self.now, self.now_s, settled=settled)
+        self.pipeline.process(batch, self.now, self.now_s, settled=settled, caught_up=caught_up)
         self.catch_up(settled=settled)
 
     def catch_up(self, *, settled: bool = True) -> None:
@@ -248,6 +264,12 @@ class ListSource:
     def __init__(self, messages: Sequence[tuple[str, bytes]]) -> None:
         self.waiting = [Message(where, payload, 1, number) for number, (where, payload) in enumerate(messages, 1)]
         self.acknowledged: list[int] = []
+
+    def start_at(self, position: int | None) -> None:
+        pass
+
+    def listen_to(self, filters: Collection[str], stale: Collection[str] = ()) -> None:
+        pass
 
     def poll(self, max_messages: int, timeout_s: float) -> Batch:
         taken, self.waiting = self.waiting[:max_messages], self.waiting[max_messages:]

@@ -21,6 +21,109 @@ select device_id, layout, state
 from checkpoint
 where partition = %(partition)s
   and device_id = any(%(device_ids)s)
+  and layout <> ''
+
+-- name: count_own
+-- How many of these devices belong to the partition.
+select count(*)
+from checkpoint
+where partition = %(partition)s
+  and device_id = any(%(device_ids)s)
+
+-- name: owned_devices
+-- The devices that belong to a partition.
+select device_id
+from checkpoint
+where partition = %(partition)s
+
+-- name: claim_in_turn
+-- One claim after the other; writing batches takes no part in it.
+select pg_advisory_xact_lock(hashtextextended('checkpoint.claim', 0))
+
+-- name: hold_former_fences
+-- Wait for the transactions of those who have these devices, and keep them from beginning others until we are done.
+select partition
+from checkpoint_fence
+where partition in (
+  select partition
+  from checkpoint
+  where device_id = any(%(device_ids)s)
+    and partition <> %(partition)s
+)
+order by partition
+for update
+
+-- name: take_devices
+-- Move devices from other partitions, each with its newest state.
+update checkpoint
+set partition = %(partition)s
+from (
+  select distinct on (device_id) device_id, partition
+  from checkpoint
+  where device_id = any(%(device_ids)s)
+  order by device_id, updated_at desc
+) as newest
+where checkpoint.device_id = newest.device_id
+  and checkpoint.partition = newest.partition
+  and newest.partition <> %(partition)s
+  and not exists (
+    select
+    from checkpoint as own
+    where own.partition = %(partition)s
+      and own.device_id = checkpoint.device_id
+  )
+
+-- name: drop_doubles
+-- A device has one owner.
+delete from checkpoint
+where device_id = any(%(device_ids)s)
+  and partition <> %(partition)s
+
+-- name: own_devices
+-- Own devices of which no state was saved yet.
+insert into checkpoint (partition, device_id, layout, state, updated_at)
+select fence.partition, device.id, '', '', fence.taken_at
+from checkpoint_fence as fence
+cross join device
+where fence.partition = %(partition)s
+  and device.id = any(%(device_ids)s)
+on conflict do nothing
+
+-- name: registered_sites
+-- Every site.
+select id
+from site
+order by id
+
+-- name: sites_heard
+-- Sites whose partition is listening (settled since its owner began) and whose devices nobody else has any more.
+select wanted.site
+from unnest(%(sites)s::text[], %(partitions)s::text[]) as wanted (site, partition)
+join checkpoint_fence as fence on fence.partition = wanted.partition
+where fence.settled
+  and fence.beat_at >= fence.taken_at
+  and fence.beat_at >= %(since)s
+  and not exists (
+    select
+    from device
+    join checkpoint on checkpoint.device_id = device.id
+    where device.site_id = wanted.site
+      and checkpoint.partition <> wanted.partition
+  )
+
+-- name: stored_position
+-- Where the source stood after the last batch that was stored.
+select position
+from checkpoint_fence
+where partition = %(partition)s
+
+-- name: advance
+-- Move the position, unless another owner has; moving it twice to one place is harmless.
+update checkpoint_fence
+set position = %(to_position)s
+where partition = %(partition)s
+  and fence = %(fence)s
+  and (position is not distinct from %(from_position)s or position = %(to_position)s)
 
 -- name: save_states
 -- Save the state of devices.

@@ -1,12 +1,30 @@
 -- name: devices
--- Every device with what ingest must know of it; those of one site and name when they are given.
+-- Every device with what ingest must know of it; those of these ids when they are given.
 select device.id, device.site_id, device.name, device.asset_id, asset.asset_type_id, device.time_policy,
-       device.expected_interval_s, device.last_sequence, device.last_reading_at
+       device.expected_interval_s, device.last_sequence, device.last_reading_at, device.feed_id, device.feed_key,
+       device.sequences_ahead
 from device
 join asset on asset.id = device.asset_id
-where %(site_ids)s::text[] is null
-   or (device.site_id, device.name) in (select * from unnest(%(site_ids)s::text[], %(names)s::text[]))
+where %(ids)s::bigint[] is null
+   or device.id = any(%(ids)s)
 order by device.id
+
+-- name: devices_at
+-- The ids of the devices at these addresses: on the native topics, where those of a feed do not speak, and on feeds.
+select id
+from device
+where (site_id, name) in (select * from unnest(%(site_ids)s::text[], %(names)s::text[]))
+  and feed_id is null
+union
+select id
+from device
+where (feed_id, feed_key) in (select * from unnest(%(feed_ids)s::integer[], %(feed_keys)s::text[]))
+order by id
+
+-- name: newest_events_of_devices
+-- When the newest event of each of these devices happened, by the device's clock.
+select wanted.device_id, (select max(event.ts) from event where event.device_id = wanted.device_id)
+from unnest(%(device_ids)s::bigint[]) as wanted (device_id)
 
 -- name: series_of_devices
 -- The series of these devices.
@@ -35,16 +53,20 @@ from anchor
 where asset_id = any(%(asset_ids)s)
 
 -- name: record_presence
--- Note what a batch told about each device: seen when, newest reading, last sequence number, online, held or not.
+-- Note what a batch told about each device: seen when, newest reading, sequence numbers, online, held or not, clock.
 update device
 set last_seen_at = greatest(device.last_seen_at, heard.seen_at),
     last_reading_at = greatest(device.last_reading_at, heard.reading_at),
     last_sequence = coalesce(heard.last_sequence, device.last_sequence),
     online = coalesce(heard.online, device.online),
-    held = heard.held
+    held = heard.held,
+    sequences_ahead = coalesce(heard.sequences_ahead::bigint[], device.sequences_ahead),
+    clock_ahead_s = coalesce(heard.clock_ahead_s, device.clock_ahead_s),
+    clock_seen_at = case when heard.clock_ahead_s is null then device.clock_seen_at else heard.seen_at end
 from unnest(%(device_ids)s::bigint[], %(seen_at)s::timestamptz[], %(reading_at)s::timestamptz[],
-            %(last_sequences)s::bigint[], %(online)s::boolean[], %(held)s::boolean[])
-     as heard (device_id, seen_at, reading_at, last_sequence, online, held)
+            %(last_sequences)s::bigint[], %(online)s::boolean[], %(held)s::boolean[], %(sequences_ahead)s::text[],
+            %(clock_ahead_s)s::double precision[])
+     as heard (device_id, seen_at, reading_at, last_sequence, online, held, sequences_ahead, clock_ahead_s)
 where device.id = heard.device_id
 
 -- name: release_devices
