@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from prometheus_client import Counter
 from psycopg_pool import ConnectionPool
 
 from domain.clock import Clock
 from notify.channel import Channel, DeliveryError
+from notify.texts import TEXTS
 from storage.outbox import Message, lease, mark_failed, mark_sent
 
 # Which channel carries which kind of message.
@@ -27,7 +29,12 @@ ROUTES: dict[str, str] = {
     "ticket.review": "inbox",
     "confirmation.requested": "inbox",
     "confirmation.disputed": "inbox",
+    **{kind: "inbox" for kind in TEXTS if kind.startswith("service.")},
 }
+
+DELIVERED = Counter("wearsight_relay_delivered", "Messages delivered.", ["kind"])
+SET_BACK = Counter("wearsight_relay_set_back", "Deliveries that failed and are tried again.", ["kind"])
+GIVEN_UP = Counter("wearsight_relay_given_up", "Messages given up.", ["kind"])
 
 _log = structlog.get_logger()
 
@@ -78,6 +85,7 @@ def _deliver(pool: ConnectionPool, channels: Mapping[str, Channel], message: Mes
     with pool.connection() as connection:
         detail = channel.send(connection, message, clock.now())
         mark_sent(connection, message, channel.name, detail, clock.now())
+    DELIVERED.labels(message.kind).inc()
 
 
 def _set_back(message: Message, reason: str, pool: ConnectionPool, clock: Clock, patience: Patience) -> None:
@@ -85,6 +93,7 @@ def _set_back(message: Message, reason: str, pool: ConnectionPool, clock: Clock,
     retry_at = _retry_at(message, now, patience)
     with pool.connection() as connection:
         mark_failed(connection, message, route, reason, now, retry_at)
+    (GIVEN_UP if retry_at is None else SET_BACK).labels(message.kind).inc()
     if retry_at is None:
         _log.error("message given up", message=message.id, kind=message.kind, attempts=message.attempts, reason=reason)
     else:

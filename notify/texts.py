@@ -33,6 +33,38 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The requester says {code} is not solved: {cause}",
         "报修人反馈 {code} 未解决：{cause}",
     ),
+    "service.feed_silent": (
+        "Nothing was heard of the feed {subject} for more than {silent_after_s} s.",
+        "数据通道 {subject} 已超过 {silent_after_s} 秒没有任何消息。",
+    ),
+    "service.site_silent": (
+        "No device of site {subject} is heard any more; {devices} of them should speak.",
+        "站点 {subject} 的设备全部静默，应有 {devices} 台设备上报。",
+    ),
+    "service.ingest_silent": (
+        "The ingester of {subject} does not say that it lives.",
+        "采集进程 {subject} 已停止心跳。",
+    ),
+    "service.ingest_behind": (
+        "The ingester of {subject} has {queued} messages waiting and stores none.",
+        "采集进程 {subject} 有 {queued} 条消息等待，但没有任何消息入库。",
+    ),
+    "service.process_silent": (
+        "The process {subject} has not finished a round of its work.",
+        "进程 {subject} 长时间没有完成一轮工作。",
+    ),
+    "service.quarantine_rising": (
+        "{messages} messages were set aside in {minutes} minutes as {subject}. See the quarantine.",
+        "{minutes} 分钟内有 {messages} 条消息因 {subject} 被隔离，请查看隔离区。",
+    ),
+    "service.outbox_given_up": (
+        "{messages} notices could not be delivered to anybody.",
+        "有 {messages} 条通知未能送达任何人。",
+    ),
+    "service.disk_filling": (
+        "The disk of {subject} is {percent} % full.",
+        "{subject} 所在磁盘已使用 {percent}%。",
+    ),
 }
 
 WORDS_ZH = {

@@ -9,22 +9,31 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
+from prometheus_client import Counter, Histogram
 from psycopg_pool import ConnectionPool
 
 from domain.clock import Clock
 from runtime.assessing import assess_due
+from runtime.measuring import disks, measured
 from runtime.rounds import dispatch_round, sweep_round
 from runtime.settings import Settings
+from storage import service_alarms
 from storage.database import open_pool
 
 ASSESS_EVERY_S = 0.25
 DISPATCH_EVERY_S = 5.0
 SWEEP_EVERY_S = 5.0
+WATCH_EVERY_S = 5.0
+BEAT_EVERY_S = 5.0
 # After an error a job rests, so that a database that is away is not asked a thousand times a second.
 REST_AFTER_ERROR_S = 5.0
 POOL_SIZE = 4
+
+JOB_SECONDS = Histogram("wearsight_desk_job_seconds", "How long a round of the job took.", ["job"])
+JOB_FAILURES = Counter("wearsight_desk_job_failures", "Rounds of the job that failed.", ["job"])
 
 _log = structlog.get_logger()
 
@@ -55,28 +64,62 @@ JOBS: tuple[Job, ...] = (
 )
 
 
+def watch_job(data_dir: Path) -> Job:
+    """Return the job that raises and clears the service's own alarms."""
+
+    def watch(pool: ConnectionPool, clock: Clock) -> int:
+        with pool.connection() as connection:
+            service_alarms.sweep(connection, clock.now(), disks(data_dir))
+        return 0
+
+    return Job("watch", WATCH_EVERY_S, watch)
+
+
 def run_desk(settings: Settings, clock: Clock, stop: threading.Event) -> None:
     """Do the desk's jobs until ``stop`` is set."""
-    with open_pool(str(settings.database_url), size=POOL_SIZE) as pool:
-        run_jobs(JOBS, pool, clock, stop)
+    jobs = (*JOBS, watch_job(settings.data_dir))
+    with open_pool(str(settings.database_url), size=POOL_SIZE) as pool, measured(settings.data_dir, "desk"):
+        run_jobs(jobs, pool, clock, stop)
 
 
 def run_jobs(jobs: tuple[Job, ...], pool: ConnectionPool, clock: Clock, stop: threading.Event) -> None:
-    """Run each job when it is due. A job that fails is logged and rests; the others go on."""
+    """Run each job when it is due. A job that fails is logged and rests; the others go on.
+
+    The desk's heart beats while every job's last round went well: a desk that fails at its work is not well.
+    """
     due_s = dict.fromkeys((job.name for job in jobs), clock.monotonic_s())
+    failing: set[str] = set()
+    beat_s = clock.monotonic_s()
     while not stop.is_set():
         for job in jobs:
             if stop.is_set() or clock.monotonic_s() < due_s[job.name]:
                 continue
-            pause_s = _run_once(job, pool, clock)
+            pause_s = _run_once(job, pool, clock, failing)
             due_s[job.name] = clock.monotonic_s() + pause_s
+        if not failing and clock.monotonic_s() >= beat_s:
+            beat_s = clock.monotonic_s() + (BEAT_EVERY_S if _beat(pool, clock) else REST_AFTER_ERROR_S)
         stop.wait(max(0.0, min(due_s.values()) - clock.monotonic_s()))
 
 
-def _run_once(job: Job, pool: ConnectionPool, clock: Clock) -> float:
+def _run_once(job: Job, pool: ConnectionPool, clock: Clock, failing: set[str]) -> float:
     """Run a job and return how many seconds it pauses."""
+    began_s = clock.monotonic_s()
     try:
-        return 0.0 if job.run(pool, clock) else job.every_s
+        pause_s = 0.0 if job.run(pool, clock) else job.every_s
     except Exception:  # noqa: BLE001 (the loop's top: one job's failure must not stop the others)
         _log.exception("desk job failed", job=job.name)
+        JOB_FAILURES.labels(job.name).inc()
+        failing.add(job.name)
         return REST_AFTER_ERROR_S
+    failing.discard(job.name)
+    JOB_SECONDS.labels(job.name).observe(clock.monotonic_s() - began_s)
+    return pause_s
+
+
+def _beat(pool: ConnectionPool, clock: Clock) -> bool:
+    try:
+        with pool.connection() as connection:
+            service_alarms.beat(connection, "desk", clock.now())
+    except Exception:  # noqa: BLE001 (a database that is away is the jobs' to report)
+        return False
+    return True

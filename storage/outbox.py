@@ -148,6 +148,11 @@ def supervisors_of(connection: Connection, site_id: str) -> list[int]:
     return [row[0] for row in connection.execute(QUERIES["supervisors_of_site"], {"site_id": site_id})]
 
 
+def admins(connection: Connection) -> list[int]:
+    """Return the active administrators."""
+    return [row[0] for row in connection.execute(QUERIES["admins"])]
+
+
 def devices_of(connection: Connection, asset_id: int) -> list[tuple[str, str]]:
     """Return (site, device name) of the devices that speak for an asset."""
     return [(row[0], row[1]) for row in connection.execute(QUERIES["devices_of_asset"], {"asset_id": asset_id})]

@@ -8,7 +8,7 @@ from psycopg import Connection
 
 from notify.channel import DeliveryError
 from notify.texts import texts_of
-from storage.outbox import Message, put_into_inbox, supervisors_of
+from storage.outbox import Message, admins, put_into_inbox, supervisors_of
 
 
 class InboxChannel:
@@ -33,4 +33,6 @@ def _people(connection: Connection, message: Message) -> list[int]:
     people = {int(person_id) for person_id in named} if isinstance(named, list) else set()
     if isinstance(site_id, str):
         people.update(supervisors_of(connection, site_id))
+    if message.body.get("admins"):
+        people.update(admins(connection))
     return sorted(people)

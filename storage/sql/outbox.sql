@@ -116,6 +116,15 @@ where role = 'supervisor' or not any_supervisor
 group by person_id
 order by person_id
 
+-- name: admins
+-- Returns the active administrators.
+select distinct p.id
+from person p
+join person_role r on r.person_id = p.id
+where p.active
+  and r.role = 'admin'
+order by p.id
+
 -- name: devices_of_asset
 -- Returns site and name of the devices that speak for an asset.
 select site_id, name
