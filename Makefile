@@ -7,7 +7,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
   --no-emit-find-links --no-annotate --no-header --quiet
 WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: run test lint types bench docs lock clean
+.PHONY: run test lint types bench campaign-ingest fuzz-decoders docs lock clean
 
 run: $(VENV)/.run
 	$(BIN)/wearsight demo
@@ -25,6 +25,14 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# Fault injection: kills, outages, a bad network, a full disk. About an hour; needs mosquitto, and root for the full disk.
+campaign-ingest: $(VENV)/.dev
+	$(BIN)/python -m bench.campaign $(ARGS)
+
+# A million payloads through the decoders; what breaks one is kept in crashes/.
+fuzz-decoders: $(VENV)/.dev
+	$(BIN)/python -m bench.fuzz_decoders --payloads $(or $(PAYLOADS),1000000) --crashes crashes
 
 # Writes the parts of docs/ that are generated from the code; a test says when they are out of date.
 docs: $(VENV)/.run
