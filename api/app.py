@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -16,6 +17,9 @@ from psycopg_pool import ConnectionPool
 
 from api import problems
 from api.boundary import BodyLimit, RequestCount, SecurityHeaders
+from api.dialects import Dialects
+from api.measures import House
+from api.reasons import ReasonExplained
 from api.routes import ROUTERS
 from api.stream import Broadcast, listening_connection
 from domain.clock import Clock
@@ -24,11 +28,23 @@ STATIC_FOLDER = Path(__file__).parent / "static"
 
 
 def create_app(
-    pool: ConnectionPool, clock: Clock, *, secure_cookie: bool = False, static_folder: Path = STATIC_FOLDER
+    pool: ConnectionPool,
+    clock: Clock,
+    *,
+    dialects: Dialects,
+    secure_cookie: bool = False,
+    static_folder: Path = STATIC_FOLDER,
+    house: House | None = None,
+    public_url: str | None = None,
+    reasons: Mapping[str, ReasonExplained] = MappingProxyType({}),
 ) -> FastAPI:
     """Return the application over an open ``pool``.
 
+    ``dialects`` knows the decoders of the ingest side, for feeds.
     ``secure_cookie`` marks the session cookie for HTTPS only: on wherever TLS ends at or before this process.
+    ``house`` tells of the machine around it: disks, and the other processes' metrics.
+    ``public_url`` is where people reach the console, for what is printed; without it the request's own address.
+    ``reasons`` explains why messages are in quarantine, by name.
     ``static_folder`` is served at /static when it exists; it is built from ``web/``.
     """
 
@@ -44,6 +60,10 @@ def create_app(
     registry = CollectorRegistry()
     app.state.pool = pool
     app.state.clock = clock
+    app.state.house = house or House()
+    app.state.dialects = dialects
+    app.state.public_url = public_url
+    app.state.reasons = reasons
     app.state.secure_cookie = secure_cookie
     app.state.registry = registry
     app.state.broadcast = Broadcast(lambda: listening_connection(pool))

@@ -13,6 +13,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from psycopg_pool import ConnectionPool
 
+from api.dialects import Dialects
 from api.identity import Caller, channel_of, permitted, visitor
 from api.languages import Language, preferred_language
 from api.permissions import Action
@@ -29,6 +30,11 @@ def pool_of(request: Request) -> ConnectionPool:
 def clock_of(request: Request) -> Clock:
     """Return the clock."""
     return cast(Clock, request.app.state.clock)
+
+
+def dialects_of(request: Request) -> Dialects:
+    """Return what knows the decoders."""
+    return cast(Dialects, request.app.state.dialects)
 
 
 def now_of(request: Request) -> datetime:
@@ -63,12 +69,18 @@ class Permit:
 Database = Annotated[ConnectionPool, Depends(pool_of)]
 Now = Annotated[datetime, Depends(now_of)]
 ClockUsed = Annotated[Clock, Depends(clock_of)]
+DialectsUsed = Annotated[Dialects, Depends(dialects_of)]
 LanguageAsked = Annotated[Language, Depends(preferred_language)]
 Visitor = Annotated[Person | None, Depends(visitor_of)]
 
 UseOwnAccount = Annotated[Caller, Depends(Permit(Action.USE_OWN_ACCOUNT))]
 ReadRegister = Annotated[Caller, Depends(Permit(Action.READ_REGISTER))]
 ChangeRegister = Annotated[Caller, Depends(Permit(Action.CHANGE_REGISTER))]
+ReadRegisterFiles = Annotated[Caller, Depends(Permit(Action.READ_REGISTER_FILES))]
+ReadChanges = Annotated[Caller, Depends(Permit(Action.READ_CHANGES))]
+AdoptDevice = Annotated[Caller, Depends(Permit(Action.ADOPT_DEVICE))]
+ReadFeeds = Annotated[Caller, Depends(Permit(Action.READ_FEEDS))]
+ChangeFeeds = Annotated[Caller, Depends(Permit(Action.CHANGE_FEEDS))]
 ReadSignals = Annotated[Caller, Depends(Permit(Action.READ_SIGNALS))]
 ReadDetection = Annotated[Caller, Depends(Permit(Action.READ_DETECTION))]
 ChangeRules = Annotated[Caller, Depends(Permit(Action.CHANGE_RULES))]
@@ -82,6 +94,11 @@ ReadPeople = Annotated[Caller, Depends(Permit(Action.READ_PEOPLE))]
 ChangePeople = Annotated[Caller, Depends(Permit(Action.CHANGE_PEOPLE))]
 ReadQuarantine = Annotated[Caller, Depends(Permit(Action.READ_QUARANTINE))]
 ReplayQuarantine = Annotated[Caller, Depends(Permit(Action.REPLAY_QUARANTINE))]
+DismissQuarantine = Annotated[Caller, Depends(Permit(Action.DISMISS_QUARANTINE))]
+ReadBrokerAccess = Annotated[Caller, Depends(Permit(Action.READ_BROKER_ACCESS))]
+ChangeBrokerAccess = Annotated[Caller, Depends(Permit(Action.CHANGE_BROKER_ACCESS))]
 Listen = Annotated[Caller, Depends(Permit(Action.LISTEN))]
 ReadHealth = Annotated[Caller, Depends(Permit(Action.READ_HEALTH))]
+ReadRetention = Annotated[Caller, Depends(Permit(Action.READ_RETENTION))]
+ChangeRetention = Annotated[Caller, Depends(Permit(Action.CHANGE_RETENTION))]
 ReadApiDescription = Annotated[Caller, Depends(Permit(Action.READ_API_DESCRIPTION))]

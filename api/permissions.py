@@ -20,6 +20,11 @@ class Action(StrEnum):
     USE_OWN_ACCOUNT = "use_own_account"
     READ_REGISTER = "read_register"
     CHANGE_REGISTER = "change_register"
+    READ_REGISTER_FILES = "read_register_files"
+    READ_CHANGES = "read_changes"
+    ADOPT_DEVICE = "adopt_device"
+    READ_FEEDS = "read_feeds"
+    CHANGE_FEEDS = "change_feeds"
     READ_SIGNALS = "read_signals"
     READ_DETECTION = "read_detection"
     CHANGE_RULES = "change_rules"
@@ -33,8 +38,13 @@ class Action(StrEnum):
     CHANGE_PEOPLE = "change_people"
     READ_QUARANTINE = "read_quarantine"
     REPLAY_QUARANTINE = "replay_quarantine"
+    DISMISS_QUARANTINE = "dismiss_quarantine"
+    READ_BROKER_ACCESS = "read_broker_access"
+    CHANGE_BROKER_ACCESS = "change_broker_access"
     LISTEN = "listen"
     READ_HEALTH = "read_health"
+    READ_RETENTION = "read_retention"
+    CHANGE_RETENTION = "change_retention"
     READ_API_DESCRIPTION = "read_api_description"
 
 
@@ -48,6 +58,11 @@ PERMISSIONS: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.USE_OWN_ACCOUNT: _EVERYBODY,
         Action.READ_REGISTER: _EVERYBODY,
         Action.CHANGE_REGISTER: _PLANNING | {Role.INTEGRATION},
+        Action.READ_REGISTER_FILES: _STAFF,
+        Action.READ_CHANGES: _LEADING,
+        Action.ADOPT_DEVICE: _PLANNING,
+        Action.READ_FEEDS: _STAFF,
+        Action.CHANGE_FEEDS: _PLANNING | {Role.INTEGRATION},
         Action.READ_SIGNALS: _STAFF,
         Action.READ_DETECTION: _STAFF,
         Action.CHANGE_RULES: _PLANNING,
@@ -61,8 +76,13 @@ PERMISSIONS: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.CHANGE_PEOPLE: frozenset({Role.ADMIN}),
         Action.READ_QUARANTINE: _PLANNING | {Role.INTEGRATION},
         Action.REPLAY_QUARANTINE: _PLANNING,
+        Action.DISMISS_QUARANTINE: _PLANNING,
+        Action.READ_BROKER_ACCESS: _PLANNING | {Role.INTEGRATION},
+        Action.CHANGE_BROKER_ACCESS: _PLANNING | {Role.INTEGRATION},
         Action.LISTEN: _STAFF,
         Action.READ_HEALTH: _LEADING | {Role.INTEGRATION},
+        Action.READ_RETENTION: _LEADING | {Role.INTEGRATION},
+        Action.CHANGE_RETENTION: frozenset({Role.ADMIN}),
         Action.READ_API_DESCRIPTION: _EVERYBODY,
     }
 )

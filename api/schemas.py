@@ -12,7 +12,9 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from storage.levels import Level
 from storage.people import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
+from storage.service_alarms import ServiceAlarm, Trouble
 from ticketing.actors import Role
 
 PAGE_LIMIT = 200
@@ -184,7 +186,8 @@ class Chart(Told):
     """Columns for a plot, one row an index; ``ts`` in milliseconds since 1970 (UTC).
 
     With ``raw`` each row is a reading, else a pixel: its first, lowest, highest and last reading. A row of nulls is a
-    silence, where no line may be drawn. ``from`` and ``to`` are null when the series has no readings.
+    silence, where no line may be drawn. ``from`` and ``to`` are null when the series has no readings. ``level`` is the
+    coarsest that was read: readings, or rows for each minute, hour or day; then ``ts`` is where the first one begins.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -200,6 +203,41 @@ class Chart(Told):
     max: list[float | None]
     last: list[float | None]
     raw: bool
+    level: Level
+
+
+class LatestColumns(Told):
+    """The newest reading of each series, one an index; null where a series has none. ``ts`` in milliseconds (UTC)."""
+
+    series_id: list[int]
+    ts: list[float | None]
+    value: list[float | None]
+    next_cursor: str | None
+
+
+class RetentionBody(Asked):
+    """How long what is kept, in days or "ever": the fields of editions/policy/retention.toml."""
+
+    name: Literal["retention"]
+    days: Annotated[dict[LowWord, Annotated[int, Field(ge=1, le=36_500)] | Literal["ever"]], Field(max_length=20)]
+
+
+class LevelShape(Told):
+    """One level of time resolution on the disk; ``kept_from`` is null while nothing was dropped."""
+
+    level: Level
+    bytes: int
+    kept_days: int | None
+    kept_from: datetime | None
+    waiting: int
+
+
+class Retention(Told):
+    """The retention policy in force (``id`` is null while it is the shipped one), and what each level takes."""
+
+    id: int | None
+    days: dict[str, int | Literal["ever"]]
+    levels: list[LevelShape]
 
 
 class ReadingColumns(Told):
@@ -244,11 +282,29 @@ class Health(Told):
     status: Literal["ok", "not_ok"]
 
 
+class IngesterHealth(Told):
+    """One ingester. Ages in seconds, null for never; ``queued`` messages wait on its side of the broker."""
+
+    partition: str
+    beat_age_s: float | None
+    processed_age_s: float | None
+    queued: int | None
+    held_devices: int | None
+    settled: bool | None
+
+
 class HealthDetail(Told):
-    """What operators watch. ``newest_message_age_s`` is null before the first message."""
+    """What operators watch. ``newest_message_age_s`` is null before the first message.
+
+    ``status`` is not_ok while there are ``problems``. ``beat_age_s`` has, by process, the seconds since it last
+    finished a round of its work.
+    """
 
     status: Literal["ok", "not_ok"]
     version: str
+    problems: list[Trouble]
+    ingesters: list[IngesterHealth]
+    beat_age_s: dict[str, float]
     open_tickets: dict[str, int]
     quarantine_open: int
     newest_message_age_s: float | None
@@ -258,6 +314,13 @@ class HealthDetail(Told):
     devices_online: int
     devices: int
     open_streams: int
+
+
+class ServiceAlarms(Told):
+    """A page of the service's alarms about itself, newest first."""
+
+    items: list[ServiceAlarm]
+    next_cursor: str | None
 
 
 class ApiDescription(Told):

@@ -69,6 +69,10 @@ REFUSALS: dict[str, RefusalKind] = {
     "request_too_large": _refusal(Kind.TOO_LARGE, "The request is too large", "请求过大"),
     "unsupported_file": _refusal(Kind.UNSUPPORTED, "That kind of file is not taken", "不支持该文件类型"),
     "record_in_use": _refusal(Kind.CONFLICT, "The request contradicts other records", "与其他记录冲突"),
+    "stale_record": _refusal(Kind.STALE, "The record has changed since you read it", "记录已被他人更新"),
+    "wrong_site": _refusal(Kind.BAD_INPUT, "The records belong to different sites", "记录属于不同站点"),
+    "too_many_files": _refusal(Kind.CONFLICT, "The asset has too many files", "资产的文件过多"),
+    "invalid_import": _refusal(Kind.BAD_INPUT, "The file has errors; nothing was changed", "文件有错误，未做任何更改"),
     "service_unavailable": _refusal(Kind.UNAVAILABLE, "The service cannot answer just now", "服务暂不可用"),
     "internal_error": _refusal(Kind.BROKEN, "The service made a mistake", "服务内部错误"),
     # Tickets
@@ -90,4 +94,8 @@ REFUSALS: dict[str, RefusalKind] = {
     "invalid_library": _refusal(Kind.BAD_INPUT, "The failure-mode library is not valid", "失效模式库无效"),
     "invalid_policy": _refusal(Kind.BAD_INPUT, "The policy is not valid", "策略无效"),
     "invalid_calendar": _refusal(Kind.BAD_INPUT, "The calendar is not valid", "日历无效"),
+    "invalid_feed": _refusal(Kind.BAD_INPUT, "The feed is not valid", "接入源无效"),
+    "invalid_gateway": _refusal(Kind.BAD_INPUT, "The gateway's topics are not permitted", "网关主题不被允许"),
+    "too_many_credentials": _refusal(Kind.CONFLICT, "There are too many live credentials", "有效凭据过多"),
+    "feed_in_use": _refusal(Kind.CONFLICT, "Devices speak by this feed", "该接入源仍有设备使用"),
 }

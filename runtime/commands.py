@@ -150,6 +150,29 @@ def passwd(
         screen.say(f"{login} has a new password")
 
 
+@app.command(name="broker-setup")
+def broker_setup(
+    brand: Annotated[str, typer.Argument(help="For which broker: mosquitto or emqx.")],
+    directory: Annotated[Path, typer.Option(help="The folder to write; its README says what comes next.")],
+    refresh: Annotated[bool, typer.Option("--refresh", help="Only users and rules, for cron.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Write configuration, users and rules for a broker of your own, from the credentials in the database."""
+    from runtime.broker_setup import Brand, set_up
+    from storage.database import connect
+
+    with plainly() as screen:
+        if brand not in list(Brand):
+            raise ServiceError(f"There is no broker set-up for '{brand}'; there is one for {' and '.join(Brand)}.")
+        settings = with_running_services(Settings.load(data_dir=data_dir), broker=False)
+        with connect(str(settings.database_url)) as connection:
+            done = set_up(Brand(brand), directory, connection, refresh=refresh)
+        names = ", ".join(path.name for path in done.changed)
+        screen.say(f"{directory}: wrote {names}" if names else f"{directory}: nothing has changed")
+        if done.service is not None:
+            screen.secret("shown this once", f"user      {done.service.user}\npassword  {done.service.password}")
+
+
 simulating.add_commands(app)
 
 

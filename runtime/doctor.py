@@ -19,6 +19,8 @@ from pathlib import Path
 import psycopg
 
 from domain.clock import Clock
+from ingest.slices import partition_of, unheard
+from runtime.broker_access import internal_address
 from runtime.broker_probe import parse_broker_url, probe_broker
 from runtime.broker_traps import broker_traps
 from runtime.children import FileLock, ServiceError
@@ -26,6 +28,7 @@ from runtime.embedded_broker import find_mosquitto, find_nats
 from runtime.embedded_postgres import find_binaries
 from runtime.ready import read_addresses
 from runtime.settings import Settings
+from storage import checkpoints
 from storage.database import Server, connect, detect_server, pending_migrations
 
 _OLDEST_PYTHON = (3, 11)
@@ -82,7 +85,7 @@ def examine(settings: Settings, clock: Clock) -> list[Line]:
         settings,
         clock,
         settings.database_url or (running.database if running else None),
-        settings.broker_url or (running.broker if running else None),
+        settings.broker_url or (internal_address(settings.data_dir, running.broker) if running else None),
     )
     lines: list[Line] = []
     for name, check in CHECKS.items():
@@ -235,6 +238,36 @@ def _look_into_database(connection: psycopg.Connection, patient: Patient) -> lis
     return lines
 
 
+def _check_slices(patient: Patient) -> list[Line]:
+    if patient.database is None:
+        return []
+    slices = patient.settings.ingest_slices
+    try:
+        with connect(patient.database) as connection:
+            sites, beats = checkpoints.registered_sites(connection), checkpoints.beats(connection)
+    except psycopg.Error:
+        return []  # the check of the database says what is wrong
+    deaf = unheard(slices, sites)
+    known = {partition_of(number) for number in range(len(slices))}
+    left = [beat.partition for beat in beats if beat.partition.startswith("mqtt-") and beat.partition not in known]
+    lines = []
+    if deaf:
+        lines.append(
+            _problem(
+                f"No slice hears {', '.join(deaf)}: what their devices send is not taken from the broker.",
+                'Name them in WEARSIGHT_INGEST_SLICES, or have one slice hear the rest with "*".',
+            )
+        )
+    if left:
+        lines.append(
+            _note(
+                f"There was a slice for {', '.join(left)}; its session at the broker may hold messages.",
+                "If it was not run with an empty list in its place once, do so: docs/operations.md, Several ingesters.",
+            )
+        )
+    return lines or [_ok(f"Every site is heard by one of {len(slices)} slices.")]
+
+
 _SERVERS = {
     Server.TIMESCALE: _ok("TimescaleDB with its community licence does the rollups and the retention."),
     Server.TIMESCALE_APACHE: _note(
@@ -259,10 +292,29 @@ def _check_broker(patient: Patient) -> list[Line]:
         ]
     traps = broker_traps(patient.broker)
     return [
+        _who_is_let_in(patient, shown),
         _ok(f"The broker {shown} answers{f' and says it is {traps.version}' if traps.version else ''}."),
         *(_problem(trap.sentence, trap.remedy) for trap in traps.seen),
         *(_note(trap.sentence, trap.remedy) for trap in traps.unseen),
     ]
+
+
+def _who_is_let_in(patient: Patient, address: str) -> Line:
+    """Knock without a name and compare with what is meant. Nothing is published: a device would be spoken for."""
+    is_let_in = probe_broker(address) is None
+    if patient.settings.broker_is_open():
+        if is_let_in:
+            return _note(
+                "Clients without a name are let in and may speak for any device, as it is set.",
+                "Set WEARSIGHT_BROKER_ACCESS=credentials once every device has a credential.",
+            )
+        return _note("Clients without a name are refused, although they are not meant to be.")
+    if is_let_in:
+        return _problem(
+            "Clients without a name are let in, while credentials are expected: anybody may speak for any device.",
+            "Turn it off at the broker; 'wearsight broker-setup' writes settings, users and rules. docs/broker.md.",
+        )
+    return _ok("Clients without a name are refused.")
 
 
 def _check_recorded_data(patient: Patient) -> list[Line]:
@@ -284,6 +336,7 @@ CHECKS: dict[str, Callable[[Patient], list[Line]]] = {
     "extension files": _check_extension,
     "the database": _check_database,
     "the broker": _check_broker,
+    "the slices": _check_slices,
     "recorded data": _check_recorded_data,
     "the browser": _check_browser,
 }

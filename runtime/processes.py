@@ -47,19 +47,38 @@ def _run_relay(settings: Settings, clock: Clock, stop: threading.Event) -> None:
     run_relay(settings, clock, stop)
 
 
+def _run_jobs(settings: Settings, clock: Clock, stop: threading.Event) -> None:
+    from runtime.jobs import run_jobs
+
+    run_jobs(settings, clock, stop)
+
+
 def _run_api(settings: Settings, clock: Clock, stop: threading.Event) -> None:
     import uvicorn
 
     from api.app import create_app
+    from api.measures import House
+    from ingest.quarantine_reasons import EXPLANATIONS
+    from runtime.dialects import IngestDialects
+    from runtime.measuring import METRICS_FOLDER, disks
     from storage.database import open_pool
 
+    house = House(settings.data_dir / METRICS_FOLDER, lambda: disks(settings.data_dir))
+    reasons = {reason.value: explanation for reason, explanation in EXPLANATIONS.items()}
     family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
     with socket.socket(family) as listener, open_pool(str(settings.database_url), size=API_CONNECTIONS) as pool:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.api_host, settings.api_port))
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(pool, clock),
+                create_app(
+                    pool,
+                    clock,
+                    dialects=IngestDialects(),
+                    house=house,
+                    public_url=settings.public_url,
+                    reasons=reasons,
+                ),
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=API_GRACE_S,
@@ -73,7 +92,16 @@ def _run_api(settings: Settings, clock: Clock, stop: threading.Event) -> None:
         raise RuntimeError("the web server ended by itself; the lines above say why")
 
 
-PROCESSES: dict[str, Run] = {"ingest": _run_ingest, "desk": _run_desk, "relay": _run_relay, "api": _run_api}
+PROCESSES: dict[str, Run] = {
+    "ingest": _run_ingest,
+    "desk": _run_desk,
+    "relay": _run_relay,
+    "jobs": _run_jobs,
+    "api": _run_api,
+}
+
+# Those that beat in the database after each round of their work; ingesters beat in their own way, the API is asked.
+BEATING = ("desk", "relay", "jobs")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -17,6 +17,9 @@ from storage import people
 from storage.library import install_library, shipped_libraries
 from storage.policies import ensure_default_policy
 from storage.queries import load
+from storage.retention_policy import ensure_retention_policy
+from storage.service_alarms import ensure_operations_policy
+from storage.waveforms import ensure_keep_policy
 from ticketing.actors import Role, RoleHeld
 
 QUERIES = load("seeding")
@@ -112,6 +115,9 @@ def seed_house(connection: Connection, now: datetime) -> None:
     for library in shipped_libraries():
         install_library(connection, library, now)
     ensure_default_policy(connection, now)
+    ensure_keep_policy(connection, now)
+    ensure_retention_policy(connection, now)
+    ensure_operations_policy(connection, now)
     _seed_people(connection, now)
 
 

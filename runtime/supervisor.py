@@ -7,7 +7,6 @@ One supervisor per data directory, by `flock`. Whatever a killed supervisor left
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -22,19 +21,25 @@ from typing import Self
 import psycopg
 
 from domain.clock import Clock
+from ingest.slices import process_of
+from runtime.admission import Admission, furnish_broker
 from runtime.announcing import NOTIFY_SOCKET, Announcements, announce_ready
 from runtime.answering import QUERIES, api_is_well, check_database, http_address, mint_token, process_is_connected
+from runtime.broker_access import internal_address
 from runtime.broker_probe import parse_broker_url, probe_broker
 from runtime.children import AlreadyRunningError, Child, FileLock, ServiceError, signature
-from runtime.embedded_broker import EmbeddedBroker, MosquittoBroker
+from runtime.embedded_broker import LoopbackBroker
 from runtime.embedded_postgres import EmbeddedPostgres
-from runtime.processes import PROCESSES
+from runtime.log_files import keep_short, last_line
+from runtime.processes import BEATING, PROCESSES
 from runtime.ready import Addresses, forget_addresses, write_addresses, write_ready_file
 from runtime.screen import Screen
 from runtime.seeding import ADMIN_LOGIN, first_admin_password, seed_house
-from runtime.settings import Settings
+from runtime.settings import PREFIX, Settings
 from storage.database import connect, migrate
+from storage.service_alarms import expect
 
+SLICE_VARIABLE = f"{PREFIX}INGEST_SLICE"
 TOKEN_NAME = "wearsight up"
 # The folder that holds our packages: the repository, or site-packages.
 _PACKAGES = Path(__file__).resolve().parent.parent
@@ -47,7 +52,6 @@ _BACKOFF_FIRST_S, _BACKOFF_MOST_S = 1.0, 30.0
 _WELL_AFTER_S = 60.0
 # An embedded server that ends this often without running for a minute in between will not recover by itself.
 _SERVER_TRIES = 5
-_LOG_BYTES = 20 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -78,7 +82,8 @@ class Supervisor:
         self._directory = settings.data_dir
         self._lock = FileLock(self._directory / _LOCK_FILE)
         self._postgres: EmbeddedPostgres | None = None
-        self._broker: EmbeddedBroker | MosquittoBroker | None = None
+        self._broker: LoopbackBroker | None = None
+        self._admission: Admission | None = None
         self._tries = {"database": 0, "broker": 0}
         self._server_started_s = {"database": 0.0, "broker": 0.0}
         self._watched: dict[str, _Watched] = {}
@@ -108,13 +113,13 @@ class Supervisor:
             self._settings.ready_file.unlink(missing_ok=True)
         database = self._start_database()
         self._furnish(database)
-        broker = self._start_broker()
+        broker = self._start_broker(database)
         port = self._api_port = self._settings.api_port or self._choose_api_port()
         self._addresses = Addresses(api=http_address(self._settings.api_host, port), broker=broker, database=database)
         environment = self._process_environment(port)
-        for name in self._processes:
-            self._start_process(name, [sys.executable, "-m", "runtime", name], environment)
-        for name in self._processes:
+        for name, process, own in self._planned():
+            self._start_process(name, [sys.executable, "-m", "runtime", process], {**environment, **own})
+        for name, _, _ in self._planned():
             with self._screen.step(f"waiting until {name} answers"):
                 self._wait_for(name)
         (self._directory / "api-port").write_text(f"{port}\n")
@@ -123,6 +128,17 @@ class Supervisor:
             write_ready_file(self._settings.ready_file, self._addresses, self.admin_token)
         announce_ready()
         return self._addresses
+
+    def _planned(self) -> list[tuple[str, str, dict[str, str]]]:
+        """Return each process to run: its name, what it runs, and its own variables. The ingester runs once a slice."""
+        slices = range(len(self._settings.ingest_slices))
+        planned = []
+        for process in self._processes:
+            if process == "ingest":
+                planned += [(process_of(number), process, {SLICE_VARIABLE: str(number)}) for number in slices]
+            else:
+                planned.append((process, process, {}))
+        return planned
 
     def _take_directory(self) -> None:
         try:
@@ -164,12 +180,13 @@ class Supervisor:
         now = self._clock.now()
         with connect(database) as connection:
             seed_house(connection, now)
+            expect(connection, [name for name in self._processes if name in BEATING], now)
         with connect(database) as connection:
             self.admin_password = first_admin_password(connection, now)
         with connect(database) as connection:
             self.admin_token = mint_token(connection, ADMIN_LOGIN, TOKEN_NAME, self._clock)
 
-    def _start_broker(self) -> str:
+    def _start_broker(self, database: str) -> str:
         if self._settings.broker_url:
             with self._screen.step("reaching your broker"):
                 refused = probe_broker(self._settings.broker_url)
@@ -177,9 +194,8 @@ class Supervisor:
                 shown = parse_broker_url(self._settings.broker_url).shown
                 raise ServiceError(f"The broker {shown} does not let us in: {refused}. Look at WEARSIGHT_BROKER_URL.")
             return self._settings.broker_url
-        kind = MosquittoBroker if self._settings.broker == "mosquitto" else EmbeddedBroker
-        # Each kind has a folder of its own: neither could read the other's sessions.
-        self._broker = kind(self._directory / f"broker-{self._settings.broker}", port=self._settings.broker_port)
+        self._broker, reader = furnish_broker(self._settings, database)
+        self._admission = Admission(database, reader, self._broker.admit, self._clock, self._screen.trouble)
         with self._screen.step(f"starting the {self._broker.name}"):
             url = self._broker.start()
         self._server_started_s["broker"] = self._clock.monotonic_s()
@@ -201,12 +217,13 @@ class Supervisor:
                 return int(probe.getsockname()[1])
         raise ServiceError(f"No port can be bound on {self._settings.api_host}. Look at WEARSIGHT_API_HOST.")
 
-    def _process_environment(self, api_port: int) -> dict[str, str]:
+    def _process_environment(self, api_port: int, *, is_ours: bool = True) -> dict[str, str]:
         addresses = self.addresses
+        broker = internal_address(self._directory, addresses.broker) if is_ours and self._broker else addresses.broker
         settings = self._settings.model_copy(
             update={
                 "database_url": addresses.database,
-                "broker_url": addresses.broker,
+                "broker_url": broker,
                 "api_port": api_port,
                 # Where the default lies depends on the folder one stands in.
                 "data": self._settings.recorded_data(),
@@ -220,7 +237,7 @@ class Supervisor:
 
     def add_helper(self, name: str, command: Sequence[str]) -> None:
         """Run one more command beside the processes: watched like them, but one that ends well is not started again."""
-        self._start_process(name, command, self._process_environment(self._api_port), may_end=True)
+        self._start_process(name, command, self._process_environment(self._api_port, is_ours=False), may_end=True)
 
     def _start_process(
         self, name: str, command: Sequence[str], environment: dict[str, str], *, may_end: bool = False
@@ -230,7 +247,7 @@ class Supervisor:
         child = Child(f"process {name}", directory, stop_signals=((signal.SIGTERM, 15.0),), clock=self._clock)
         child.claim()
         log = self._directory / "log" / f"{name}.log"
-        _keep_short(log)
+        keep_short(log)
         announcements = Announcements(directory)
         own = {"PGAPPNAME": APPLICATION_NAME.format(name), NOTIFY_SOCKET: announcements.address}
         self._watched[name] = _Watched(child, log, command, {**environment, **own}, may_end, announcements)
@@ -254,7 +271,7 @@ class Supervisor:
             if not watched.child.running():
                 raise ServiceError(
                     f"The process {name} ended with code {watched.child.exit_code} instead of answering. "
-                    f"Its log {watched.log} ends: {_last_line(watched.log)}"
+                    f"Its log {watched.log} ends: {last_line(watched.log)}"
                 )
             if self._clock.monotonic_s() > deadline:
                 raise ServiceError(
@@ -271,7 +288,7 @@ class Supervisor:
         """
         if name == "api":
             return api_is_well(self.addresses.api)
-        if name == "ingest":
+        if name.partition("-")[0] == "ingest":
             return self._watched[name].announcements.heard()
         return process_is_connected(self.addresses.database, APPLICATION_NAME.format(name))
 
@@ -299,13 +316,19 @@ class Supervisor:
         """
         while not stop.wait(_LOOK_EVERY_S):
             self._look_at_servers()
+            if self._admission is not None:
+                self._admission.look()
             for name, watched in self._watched.items():
                 self._look_at_process(name, watched)
             every_look()
 
     def _look_at_servers(self) -> None:
         for name, server in (("database", self._postgres), ("broker", self._broker)):
-            if server is None or server.exit_code is None:
+            if server is None:
+                continue
+            if isinstance(server, LoopbackBroker):
+                keep_short(server.log)  # a client that is refused tries again and again, a line each time
+            if server.exit_code is None:
                 continue
             now_s = self._clock.monotonic_s()
             if now_s - self._server_started_s[name] > _WELL_AFTER_S:
@@ -320,7 +343,7 @@ class Supervisor:
 
     def _look_at_process(self, name: str, watched: _Watched) -> None:
         now_s = self._clock.monotonic_s()
-        _keep_short(watched.log)
+        keep_short(watched.log)
         if watched.child.running() or (watched.may_end and watched.child.exit_code == 0):
             return
         if watched.next_start_s is None:
@@ -350,10 +373,12 @@ class Supervisor:
             watched.child.stop()
             watched.announcements.close()
         self._watched = {}
+        if self._admission is not None:
+            self._admission.close()
         for server in (self._broker, self._postgres):
             if server is not None:
                 server.stop()
-        self._broker = self._postgres = self._addresses = None
+        self._broker = self._postgres = self._addresses = self._admission = None
         self._lock.release()
 
     def _revoke_token(self) -> None:
@@ -369,15 +394,3 @@ def _how(exit_code: int | None) -> str:
     if exit_code is None:
         return "how is not known"
     return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"code {exit_code}"
-
-
-def _keep_short(log: Path) -> None:
-    """Move a log that has grown aside. Writers append, so they go on in the emptied file; one older part is kept."""
-    if log.exists() and log.stat().st_size > _LOG_BYTES:
-        shutil.copyfile(log, log.with_suffix(".log.1"))
-        os.truncate(log, 0)
-
-
-def _last_line(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
-    return lines[-1] if lines else "it is empty"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import psycopg
 from fastapi import FastAPI
 from httpx2 import Response
@@ -16,9 +17,12 @@ from psycopg_pool import ConnectionPool
 from starlette.testclient import TestClient
 
 from api.app import create_app
+from domain.readings import Readings
+from runtime.dialects import IngestDialects
 from storage.database import detect_server, open_pool
 from storage.partitions import ensure_partitions, needs_partitions
 from storage.people import create_person, issue_token
+from storage.rollups import mark_due
 from ticketing.actors import Role, RoleHeld
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -96,7 +100,7 @@ def an_api(
     clock = TestClock(at)
     with pool.connection() as connection:
         (furnish or a_house)(connection)
-    app = create_app(pool, clock)
+    app = create_app(pool, clock, dialects=IngestDialects())
     with TestClient(app, raise_server_exceptions=False) as client:
         yield Api(app, client, pool, clock)
 
@@ -136,6 +140,15 @@ def an_asset(connection: psycopg.Connection, site: str = NORTH, tag: str = "M-1"
     return row[0]
 
 
+def a_feed(connection: psycopg.Connection, site: str = NORTH, name: str = "line") -> int:
+    row = connection.execute(
+        "insert into feed (name, site_id, topic, decoder, created_at) values (%s, %s, %s, 'senml', %s) returning id",
+        (name, site, f"{name}/#", NOW),
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
 def a_device(connection: psycopg.Connection, asset_id: int, name: str = "dev-1") -> int:
     row = connection.execute(
         "insert into device (site_id, name, asset_id, time_policy, expected_interval_s, created_at)"
@@ -162,4 +175,8 @@ def readings(connection: psycopg.Connection, series_id: int, rows: list[tuple[da
     connection.execute(
         "insert into reading (series_id, ts, value) select %s, * from unnest(%s::timestamptz[], %s::float8[])",
         (series_id, [at for at, _ in rows], [value for _, value in rows]),
+    )
+    ts_us = np.array([round(at.timestamp() * 1_000_000) for at, _ in rows], np.int64)
+    mark_due(
+        connection, [Readings(np.full(len(rows), series_id, np.int32), ts_us, np.array([value for _, value in rows]))]
     )

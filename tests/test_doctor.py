@@ -15,9 +15,10 @@ import pytest
 from runtime.children import FileLock
 from runtime.clock import SystemClock
 from runtime.doctor import CHECKS, Line, State, examine
-from runtime.embedded_broker import MosquittoBroker
+from runtime.embedded_broker import MosquittoBroker, NatsBroker
 from runtime.ready import Addresses, write_addresses
 from runtime.settings import Settings
+from tests.broker_builders import SERVICE, an_access
 from tests.services_builders import REPOSITORY, an_open_folder
 
 
@@ -142,8 +143,27 @@ def test_timescale_under_the_apache_licence_is_told_apart(database: str) -> None
     assert "Apache licence" in said(lines_of(Settings.load(database_url=database)), "TimescaleDB").sentence
 
 
+def test_a_broker_that_lets_anybody_in_is_a_problem_where_credentials_are_expected(broker: str) -> None:
+    expected = lines_of(Settings.load(broker_url=broker, broker_access="credentials"))
+    assert "anybody may speak for any device" in said(expected, "Clients without a name").sentence
+    assert said(expected, "Clients without a name").state is State.PROBLEM
+    assert said(lines_of(Settings.load(broker_url=broker)), "Clients without a name").state is State.NOTE
+
+
+def test_a_broker_that_refuses_clients_without_a_name_is_well() -> None:
+    with an_open_folder() as folder:
+        server = NatsBroker(folder / "broker", access=an_access(), service=SERVICE)
+        url = SERVICE.address(server.start())
+        try:
+            lines = lines_of(Settings.load(broker_url=url, broker_access="credentials"))
+        finally:
+            server.stop()
+    assert said(lines, "Clients without a name are refused").state is State.OK
+    assert SERVICE.password not in str(lines)
+
+
 def test_a_missing_program_is_a_problem_only_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.embedded_broker.shutil.which", lambda *_arguments, **_options: None)
+    monkeypatch.setattr("runtime.mosquitto_broker.shutil.which", lambda *_arguments, **_options: None)
     assert said(lines_of(Settings.load()), "Mosquitto is not here").state is State.NOTE
     line = said(lines_of(Settings.load(broker="mosquitto")), "The program mosquitto was not found")
     assert line.state is State.PROBLEM

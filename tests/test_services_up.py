@@ -25,7 +25,7 @@ from runtime.broker_probe import probe_broker
 from runtime.children import identify
 from tests.services_builders import REPOSITORY, an_open_folder, eventually, kill_hard, processes_of
 
-PROCESSES = ("ingest", "desk", "relay", "api")
+PROCESSES = ("ingest", "desk", "relay", "jobs", "api")
 
 
 class House:

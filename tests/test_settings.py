@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.broker_access import keep_service
 from runtime.ready import Addresses, forget_addresses, read_addresses, with_running_services, write_addresses
 from runtime.settings import Settings, SettingsError
 from tests.services_builders import REPOSITORY
@@ -51,6 +52,32 @@ def test_a_wrong_broker_address_is_refused(monkeypatch: pytest.MonkeyPatch, wron
     monkeypatch.setenv("WEARSIGHT_BROKER_URL", wrong)
     with pytest.raises(SettingsError, match="WEARSIGHT_BROKER_URL"):
         Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("given", "is_open"),
+    [
+        ({}, True),
+        ({"broker_host": "0.0.0.0"}, False),
+        ({"broker_host": "::1"}, True),
+        ({"broker_host": "0.0.0.0", "broker_access": "open"}, True),
+        ({"broker_access": "credentials"}, False),
+        ({"broker_url": "mqtt://localhost:1883"}, True),
+        ({"broker_url": "mqtt://user:secret@plant.example:1883"}, False),
+    ],
+)
+def test_clients_without_a_name_are_let_in_on_loopback_only_unless_it_is_said(
+    given: dict[str, str], is_open: bool
+) -> None:
+    assert Settings.load(**given).broker_is_open() is is_open
+
+
+def test_the_brokers_host_is_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEARSIGHT_BROKER_HOST", "plant")
+    monkeypatch.setenv("WEARSIGHT_BROKER_ACCESS", "closed")
+    with pytest.raises(SettingsError, match="WEARSIGHT_BROKER_HOST is 'plant': expected an IP address") as refusal:
+        Settings.load()
+    assert "WEARSIGHT_BROKER_ACCESS is 'closed'" in str(refusal.value)
 
 
 def test_a_password_in_an_address_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +126,8 @@ def test_commands_find_the_running_house_in_its_data_directory(tmp_path: Path) -
     write_addresses(tmp_path, addresses)
     assert (tmp_path / "addresses.json").stat().st_mode & 0o777 == 0o600
     assert with_running_services(settings).broker_url == "mqtt://127.0.0.1:2"
+    service = keep_service(settings.data_dir)
+    assert with_running_services(settings).broker_url == service.address("mqtt://127.0.0.1:2"), "as our own processes"
     own = settings.model_copy(update={"database_url": "host=/own"})
     assert with_running_services(own).database_url == "host=/own"
     forget_addresses(tmp_path)

@@ -199,11 +199,61 @@ def test_every_file_of_a_catalogue_folder_is_used_by_its_package(folder: str):
     imported: set[str] = set()
     for path in shipped_python():
         for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.ImportFrom) and node.module and path.parent != Path(folder):
+            # A catalogue is the use of what it lists; other files of the folder using each other are none.
+            outside = path.parent != Path(folder) or path.name == "catalogue.py"
+            if isinstance(node, ast.ImportFrom) and node.module and outside:
                 imported |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
     unused = {name for name in modules_in(folder) if f"{package}.{name}" not in imported}
     assert modules_in(folder), f"{folder} is empty"
     assert not unused, f"files of {folder} that nothing imports"
+
+
+def test_every_decoder_is_one_file_of_the_catalogue_or_reads_native_topics():
+    from ingest.decoders.catalogue import DECODERS
+
+    # The native topics say what they carry, so nobody chooses their decoders; the other two decode nothing.
+    unlisted = {"native", "waveform", "telling", "catalogue"}
+    assert modules_in("ingest/decoders") - unlisted == set(DECODERS)
+    assert unlisted <= modules_in("ingest/decoders")
+
+
+def test_every_preset_of_a_feed_is_named_as_its_file_and_documented():
+    guides = [text_of(Path(f"docs/{name}")) or "" for name in ("dialects.md", "dialects.zh.md")]
+    presets = {path.stem: tomllib.loads(text) for path, text in files(".toml", under="editions/feeds")}
+    assert presets, "there is no preset"
+    for stem, preset in presets.items():
+        assert preset["name"] == stem
+        for guide in guides:
+            assert f"`{stem}`" in guide, f"the preset '{stem}' is not in the guides to dialects"
+
+
+def test_every_setting_of_a_dialect_is_documented():
+    from ingest.decoders.influx import InfluxRules
+    from ingest.decoders.senml import SenmlRules
+    from ingest.mapping.json_rules import EventRule, JsonRules, PresenceRule
+    from ingest.mapping.when import TimeRule
+
+    settings = {
+        name for rules in (InfluxRules, SenmlRules, JsonRules, EventRule, PresenceRule, TimeRule)
+        for name in rules.__struct_fields__
+    }  # fmt: skip
+    for guide in ("docs/dialects.md", "docs/dialects.zh.md"):
+        missing = {name for name in settings if f"`{name}`" not in (text_of(Path(guide)) or "")}
+        assert not missing, f"{guide} does not explain {sorted(missing)}"
+
+
+def test_the_examples_of_the_guides_to_dialects_are_those_of_the_presets():
+    payloads = {
+        line.strip()
+        for path, text in files(".toml", under="editions/feeds")
+        for example in tomllib.loads(text)["example"]
+        for line in example["payload"].splitlines()
+    }
+    for guide in ("docs/dialects.md", "docs/dialects.zh.md"):
+        shown = re.findall(r"^```(?:json|text)\n(.*?)^```", text_of(Path(guide)) or "", re.MULTILINE | re.DOTALL)
+        assert len(shown) >= 5, guide
+        unknown = [line for block in shown for line in block.splitlines() if line.strip() not in payloads]
+        assert not unknown, f"{guide} shows messages that no preset has: nobody tests them"
 
 
 def test_every_library_is_installed_with_the_house(seeded: str):
