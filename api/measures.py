@@ -17,10 +17,14 @@ STALE_AFTER_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What the web application is told of the machine. ``disks`` gives the share in use by what lies there."""
+    """What the web application is told of the machine. ``disks`` gives the share in use by what lies there.
+
+    ``broker`` is the host and port at which this process reaches the broker.
+    """
 
     metrics_folder: Path | None = None
     disks: Callable[[], Mapping[str, float]] = dict
+    broker: tuple[str, int] | None = None
 
 
 class ProcessFiles(Collector):
@@ -60,4 +64,6 @@ def _add(families: dict[str, Metric], process: str, text: str) -> None:
             continue
         known = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
         for sample in family.samples:
+            if sample.name.endswith("_created"):
+                continue  # when a counter was made: the process's start, over and over
             known.add_sample(sample.name, {**sample.labels, "process": process}, sample.value)

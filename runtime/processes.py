@@ -59,11 +59,17 @@ def _run_api(settings: Settings, clock: Clock, stop: threading.Event) -> None:
     from api.app import create_app
     from api.measures import House
     from ingest.quarantine_reasons import EXPLANATIONS
+    from runtime.broker_probe import parse_broker_url
     from runtime.dialects import IngestDialects
     from runtime.measuring import METRICS_FOLDER, disks
     from storage.database import open_pool
 
-    house = House(settings.data_dir / METRICS_FOLDER, lambda: disks(settings.data_dir))
+    broker = parse_broker_url(settings.broker_url) if settings.broker_url else None
+    house = House(
+        settings.data_dir / METRICS_FOLDER,
+        lambda: disks(settings.data_dir),
+        None if broker is None else (broker.host, broker.port),
+    )
     reasons = {reason.value: explanation for reason, explanation in EXPLANATIONS.items()}
     family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
     with socket.socket(family) as listener, open_pool(str(settings.database_url), size=API_CONNECTIONS) as pool:

@@ -139,6 +139,25 @@ class ExpectedPart:
     on_hand: int
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceSummary:
+    """A registered device in the list. ``feed`` is the feed's name, None where it is heard on its own topics."""
+
+    id: int
+    site_id: str
+    name: str
+    asset_id: int
+    asset_tag: str
+    asset_name: str
+    online: bool | None
+    last_seen_at: datetime | None
+    expected_interval_s: float | None
+    clock_ahead_s: float | None
+    feed: str | None
+    feed_key: str | None
+    missing_messages: int
+
+
 def site_zones(connection: Connection) -> dict[str, str]:
     """Return the IANA time zone of every site."""
     return dict(connection.execute(QUERIES["site_zones"]).fetchall())
@@ -242,6 +261,20 @@ def predicted_parts(connection: Connection, prediction_id: UUID) -> list[Expecte
     """Return the parts that a prediction expects, likeliest first."""
     rows = connection.execute(QUERIES["predicted_parts"], {"prediction_id": prediction_id})
     return [ExpectedPart(*row) for row in rows]
+
+
+def device_rows(
+    connection: Connection,
+    *,
+    sites: Sequence[str] | None,
+    site: str | None = None,
+    text: str | None = None,
+    after: int = 0,
+    limit: int = PAGE_SIZE,
+) -> list[DeviceSummary]:
+    """Return devices with ids above ``after``; ``text`` is looked for in their names, keys and assets."""
+    asked = {"sites": _array(sites), "site": site, "text": _contains(text), "after": after, "limit": limit}
+    return [DeviceSummary(*row) for row in connection.execute(QUERIES["device_rows"], asked)]
 
 
 def _contains(text: str | None) -> str | None:

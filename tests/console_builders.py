@@ -19,7 +19,9 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.identity import SESSION_COOKIE
 from domain.readings import Readings
-from storage import people, readings
+from ingest.quarantine_reasons import EXPLANATIONS
+from runtime.dialects import IngestDialects
+from storage import people, readings, rollups
 from storage.database import detect_server
 from storage.dispatching import engineers_for, job_of, record_choice, take_new_ticket
 from storage.partitions import ensure_partitions, needs_partitions
@@ -65,7 +67,8 @@ def a_console(pool: ConnectionPool, now: datetime = NOW) -> Console:
     with pool.connection() as connection:
         house = a_house(connection, now)
         some_readings(connection, house, now)
-    return Console(create_app(pool, clock), pool, clock, house)
+    reasons = {reason.value: explanation for reason, explanation in EXPLANATIONS.items()}
+    return Console(create_app(pool, clock, dialects=IngestDialects(), reasons=reasons), pool, clock, house)
 
 
 def some_readings(connection: Connection, house: House, now: datetime) -> None:
@@ -84,7 +87,9 @@ def some_readings(connection: Connection, house: House, now: datetime) -> None:
         (house.series_id + 1, 61 + 3 * daily + 0.4 * random.standard_normal(minutes) + 4 * wear),
     ):
         ids = np.full(minutes, series_id, dtype=np.int32)
-        readings.insert(connection, Readings(ids, ts, values.astype(np.float64)))
+        stored = Readings(ids, ts, values.astype(np.float64))
+        readings.insert(connection, stored)
+        rollups.mark_due(connection, [stored])
     connection.execute("update series set unit = 'mm/s' where id = %s", (house.series_id,))
     connection.execute("update series set unit = '°C' where id = %s", (house.series_id + 1,))
     connection.execute(

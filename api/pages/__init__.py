@@ -10,7 +10,20 @@ from fastapi.responses import HTMLResponse
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from api.dependencies import visitor_of
-from api.pages import assets, predictions, requester, signing_in, tickets
+from api.pages import (
+    adoption,
+    assets,
+    broker_access,
+    devices,
+    feeds,
+    predictions,
+    quarantine,
+    register_files,
+    requester,
+    service_health,
+    signing_in,
+    tickets,
+)
 from api.pages.rendering import frame, page, shown
 from domain.refusals import Refused
 
@@ -19,16 +32,29 @@ __all__ = ["problem_page", "routers"]
 
 def routers() -> Sequence[APIRouter]:
     """Return the pages' routes, one noun a router."""
-    return (signing_in.router, tickets.router, predictions.router, assets.router, requester.router)
+    return (
+        signing_in.router,
+        tickets.router,
+        predictions.router,
+        assets.router,
+        adoption.router,
+        devices.router,
+        broker_access.router,
+        quarantine.router,
+        feeds.router,
+        service_health.router,
+        register_files.router,
+        requester.router,
+    )
 
 
 def problem_page(request: Request, refusal: Refused, status: int) -> HTMLResponse:
     """Show a refusal as a page, for requests by people that no form of a page answered."""
+    here = "/" if request.method != "GET" else None
     try:
-        person = visitor_of(request)
+        framed = frame(request, visitor_of(request), "problem", here=here)
     except (Refused, psycopg.Error, PoolTimeout, PoolClosed):
         # A page about trouble must not fail over the question who reads it.
-        person = None
-    framed = frame(request, person, "problem", here="/" if request.method != "GET" else None)
+        framed = frame(request, None, "problem", here=here)
     context = {"refusal": shown(refusal, framed.language), "status": status}
     return page(request, framed, "problem.html", context, status=status)

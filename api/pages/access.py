@@ -4,9 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from api.i18n import N_
 from api.identity import Caller
 from api.permissions import PERMISSIONS, Action
 from storage.people import Person
+
+
+@dataclass(frozen=True, slots=True)
+class MenuEntry:
+    """A page of the main menu: shown to those whose roles permit ``action`` somewhere."""
+
+    section: str
+    address: str
+    name: str
+    action: Action
+
+
+MENU = (
+    MenuEntry("tickets", "/", N_("Tickets"), Action.READ_TICKETS),
+    MenuEntry("predictions", "/predictions", N_("Predictions"), Action.READ_DETECTION),
+    MenuEntry("assets", "/assets", N_("Assets"), Action.READ_REGISTER),
+    MenuEntry("devices", "/devices", N_("Devices"), Action.READ_SIGNALS),
+    MenuEntry("quarantine", "/quarantine", N_("Quarantine"), Action.READ_QUARANTINE),
+    MenuEntry("feeds", "/feeds", N_("Feeds"), Action.READ_FEEDS),
+    MenuEntry("service", "/service", N_("Service"), Action.READ_HEALTH),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,17 @@ from psycopg import Connection
 
 from api.dependencies import Database, Now, ReadRegister, ReadSignals, ReportFault
 from api.identity import Caller
-from api.languages import Language, preferred_language
+from api.languages import Language
 from api.pages.access import may
 from api.pages.forms import PostedForm, text
-from api.pages.rendering import frame, page, shown
+from api.pages.rendering import frame, page, refused_status, shown
 from api.pages.times import milliseconds
 from api.permissions import Action
-from api.problems import STATUS_OF_KIND, unknown
-from domain.refusals import REFUSALS, Refused
-from storage import assets, casework, charts, console
+from api.problems import unknown
+from domain.refusals import Refused
+from storage import assets, audit, casework, charts, console, register_files
 from storage.assets import Asset, DeviceRow
+from storage.components import list_components
 from storage.console import PAGE_SIZE, TicketFilter
 
 router = APIRouter()
@@ -31,6 +32,7 @@ KEY_MAX = 2**63 - 1
 SERIES_MAX = 24
 FINDINGS_MAX = 30
 TICKETS_MAX = 20
+CHANGES_MAX = 20
 
 AssetId = Annotated[int, Path(ge=1, le=KEY_MAX)]
 
@@ -67,14 +69,21 @@ def list_assets(
         types = _type_names(connection, framed.language)
         zones = console.site_zones(connection)
     rows = [_row(asset, [one for one in devices if one.asset_id == asset.id], types) for asset in shown_assets]
-    more = f"/assets?after={keys[-1]}" if len(found) > PAGE_SIZE else None
-    return page(request, framed, "assets.html", {"rows": rows, "zones": zones, "more": more})
+    sites = caller.site_list()
+    context = {
+        "rows": rows,
+        "zones": zones,
+        "sites": sorted(zones) if sites is None else sites,
+        "more": f"/assets?after={keys[-1]}" if len(found) > PAGE_SIZE else None,
+        "reads_files": may(caller.person, Action.READ_REGISTER_FILES),
+    }
+    return page(request, framed, "assets.html", context)
 
 
 @router.get("/assets/{asset_id}")
 def show_asset(asset_id: AssetId, request: Request, caller: ReadRegister, database: Database) -> HTMLResponse:
     """Show one asset."""
-    return _asset_page(request, caller, database, asset_id)
+    return asset_page(request, caller, database, asset_id)
 
 
 @router.post("/assets/{asset_id}/reports")
@@ -95,7 +104,7 @@ def report_fault(
                 now=now,
             )
     except Refused as refusal:
-        return _asset_page(request, caller, database, asset_id, refusal=refusal, typed=typed)
+        return asset_page(request, caller, database, asset_id, refusal=refusal, typed=typed)
     return RedirectResponse(f"/tickets/{code}", status_code=303)
 
 
@@ -125,7 +134,7 @@ def _visible(connection: Connection, caller: Caller, asset_id: int) -> Asset:
     return found[0]
 
 
-def _asset_page(
+def asset_page(
     request: Request,
     caller: Caller,
     database: Database,
@@ -134,21 +143,23 @@ def _asset_page(
     refusal: Refused | None = None,
     typed: TypedReport | None = None,
 ) -> HTMLResponse:
+    """Return the page of an asset, with a refusal and what was typed."""
     framed = frame(request, caller.person, "assets", here=f"/assets/{asset_id}")
     with database.connection() as connection:
         context = _context(connection, caller, asset_id, framed.language)
     told = {
-        "refusal": shown(refusal, preferred_language(request)) if refusal is not None else None,
+        "refusal": shown(refusal, framed.language) if refusal is not None else None,
         "typed": typed or TypedReport(),
     }
-    status = 200 if refusal is None else STATUS_OF_KIND[REFUSALS[refusal.name].kind]
-    return page(request, framed, "asset.html", {**context, **told}, status=status)
+    return page(request, framed, "asset.html", {**context, **told}, status=refused_status(refusal))
 
 
 def _context(connection: Connection, caller: Caller, asset_id: int, language: Language) -> dict[str, object]:
     asset = _visible(connection, caller, asset_id)
     detects = may(caller.person, Action.READ_DETECTION, asset.site_id)
     signals = may(caller.person, Action.READ_SIGNALS, asset.site_id)
+    reads_files = may(caller.person, Action.READ_REGISTER_FILES, asset.site_id)
+    reads_changes = may(caller.person, Action.READ_CHANGES, asset.site_id)
     own = TicketFilter(asset_id=asset_id, requester_id=None if caller.is_staff_at(asset.site_id) else caller.person.id)
     return {
         "asset": asset,
@@ -156,13 +167,23 @@ def _context(connection: Connection, caller: Caller, asset_id: int, language: La
         "type_name": _type_names(connection, language).get(asset.asset_type_id, asset.asset_type_id),
         "devices": assets.list_devices(connection, sites=None, assets=[asset_id], limit=SERIES_MAX),
         "series": charts.list_series(connection, asset_id=asset_id, limit=SERIES_MAX) if signals else [],
-        "installations": assets.installations(connection, asset_id),
+        "components": list_components(connection, asset_id),
+        "reads_files": reads_files,
+        "files": register_files.files_of_asset(connection, asset_id) if reads_files else [],
+        "reads_changes": reads_changes,
+        "changes": _changes(connection, asset_id) if reads_changes else [],
+        "may_change": may(caller.person, Action.CHANGE_REGISTER, asset.site_id),
+        "signals": signals,
         "detects": detects,
         "predictions": console.prediction_rows(connection, sites=None, asset_id=asset_id) if detects else [],
         "findings": console.finding_rows(connection, asset_id=asset_id, limit=FINDINGS_MAX) if detects else [],
         "tickets": console.ticket_rows(connection, own, limit=TICKETS_MAX),
         "may_report": may(caller.person, Action.REPORT_FAULT, asset.site_id),
     }
+
+
+def _changes(connection: Connection, asset_id: int) -> list[audit.Change]:
+    return audit.changes_of_asset(connection, asset_id, before=None, limit=CHANGES_MAX)
 
 
 def _type_names(connection: Connection, language: Language) -> dict[str, str]:

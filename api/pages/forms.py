@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
+from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from api.pages.times import from_input
+from api.schemas import Asked
+from domain.refusals import Refused
 from ticketing.facts import FactType
 from ticketing.lifecycle import TABLE
 
 FIELDS_MAX = 400
 FILES_MAX = 1
 LINE_PREFIX = "lines:"
+ERRORS_SHOWN = 3
+
+Body = TypeVar("Body", bound=Asked)
 
 
 async def _read_form(request: Request) -> FormData:
@@ -59,6 +65,20 @@ def text(form: FormData, name: str) -> str:
     """Return a text field without outer spaces, empty when it is absent."""
     value = form.get(name, "")
     return value.strip() if isinstance(value, str) else ""
+
+
+def body_of(shape: type[Body], given: Mapping[str, object]) -> Body:
+    """Return a form as the body that the API's route takes; refused as the API would when it does not fit."""
+    try:
+        return shape.model_validate(given)
+    except ValidationError as error:
+        found = error.errors()[:ERRORS_SHOWN]
+        raise Refused(
+            "invalid_request",
+            expected="a form filled in as its labels say",
+            got="; ".join(f"{'.'.join(str(step) for step in one['loc'])}: {one['msg']}" for one in found),
+            remedy="Correct the fields named and send it again.",
+        ) from None
 
 
 def uploaded(form: FormData) -> UploadFile | None:

@@ -11,14 +11,13 @@ from psycopg import Connection
 
 from api.dependencies import Database, DecidePrediction, Now, ReadDetection
 from api.identity import Caller
-from api.languages import preferred_language
 from api.pages.access import may
 from api.pages.forms import PostedForm, text
-from api.pages.rendering import frame, page, shown
+from api.pages.rendering import frame, page, refused_status, shown
 from api.pages.ticket_view import plots_of
 from api.permissions import Action
-from api.problems import STATUS_OF_KIND, unknown
-from domain.refusals import REFUSALS, Refused
+from api.problems import unknown
+from domain.refusals import Refused
 from storage import console, reviews
 from storage.console import PredictionRow
 
@@ -46,8 +45,7 @@ def list_predictions(
 @router.get("/predictions/{prediction_id}")
 def show_prediction(prediction_id: UUID, request: Request, caller: ReadDetection, database: Database) -> HTMLResponse:
     """Show one prediction with its evidence."""
-    with database.connection() as connection:
-        return _prediction_page(connection, request, caller, prediction_id)
+    return _prediction_page(request, caller, database, prediction_id)
 
 
 @router.post("/predictions/{prediction_id}/confirm")
@@ -61,8 +59,7 @@ def confirm(
             _visible(connection, caller, prediction_id)
             code = reviews.confirm(connection, prediction_id, caller.person.id, reason, now)
     except Refused as refusal:
-        with database.connection() as connection:
-            return _prediction_page(connection, request, caller, prediction_id, refusal=refusal)
+        return _prediction_page(request, caller, database, prediction_id, refusal=refusal)
     return RedirectResponse(f"/tickets/{code}", status_code=303)
 
 
@@ -84,24 +81,30 @@ def reject(
             _visible(connection, caller, prediction_id)
             reviews.reject(connection, prediction_id, caller.person.id, reason, now)
     except Refused as refusal:
-        with database.connection() as connection:
-            return _prediction_page(connection, request, caller, prediction_id, refusal=refusal, reason=reason)
+        return _prediction_page(request, caller, database, prediction_id, refusal=refusal, reason=reason)
     return RedirectResponse(f"/predictions/{prediction_id}", status_code=303)
 
 
 def _prediction_page(
-    connection: Connection,
     request: Request,
     caller: Caller,
+    database: Database,
     prediction_id: UUID,
     *,
     refusal: Refused | None = None,
     reason: str = "",
 ) -> HTMLResponse:
+    framed = frame(request, caller.person, "predictions", here=f"/predictions/{prediction_id}")
+    with database.connection() as connection:
+        context = _context(connection, caller, prediction_id)
+    told = {"refusal": shown(refusal, framed.language) if refusal is not None else None, "reason": reason}
+    return page(request, framed, "prediction.html", {**context, **told}, status=refused_status(refusal))
+
+
+def _context(connection: Connection, caller: Caller, prediction_id: UUID) -> dict[str, object]:
     row = _visible(connection, caller, prediction_id)
     findings = console.finding_rows(connection, prediction_id=prediction_id)
-    language = preferred_language(request)
-    context = {
+    return {
         "prediction": row,
         "zone": console.site_zones(connection)[row.site_id],
         "weights_list": console.contributions(connection, prediction_id),
@@ -110,12 +113,7 @@ def _prediction_page(
         "may_decide": row.status == "open"
         and row.ticket_code is None
         and may(caller.person, Action.DECIDE_PREDICTION, row.site_id),
-        "refusal": shown(refusal, language) if refusal is not None else None,
-        "reason": reason,
     }
-    status = 200 if refusal is None else STATUS_OF_KIND[REFUSALS[refusal.name].kind]
-    framed = frame(request, caller.person, "predictions", here=f"/predictions/{prediction_id}")
-    return page(request, framed, "prediction.html", context, status=status)
 
 
 def _visible(connection: Connection, caller: Caller, prediction_id: UUID) -> PredictionRow:

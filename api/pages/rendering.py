@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,17 +16,23 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from api import i18n
+from api.dependencies import pool_of
+from api.i18n import N_
+from api.identity import channel_of, permitted
 from api.languages import COOKIE_NAME, QUERY_NAME, Language, preferred_language
 from api.pages import times, words
-from api.pages.access import may
+from api.pages.access import MENU, MenuEntry, may
 from api.permissions import Action
+from api.problems import STATUS_OF_KIND
 from domain.refusals import REFUSALS, Refused
+from storage import service_alarms
 from storage.people import Person
 
 log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parent.parent
 MANIFEST = PACKAGE / "static" / "manifest.json"
+KILO = 1000
 LANGUAGE_COOKIE_S = 365 * 86_400
 # A page shows people's work: only the browser keeps it, and asks again before it shows it.
 PAGE_HEADERS = MappingProxyType({"Cache-Control": "no-cache, private", "Vary": "Cookie, Accept-Language"})
@@ -56,7 +62,8 @@ class Frame:
     """What surrounds a page: who reads it, in which language, and which entry of the menu it belongs to.
 
     ``here`` is where the language switch leads back to, without its own query; ``listens`` whether live events are
-    open to the reader.
+    open to the reader; ``menu`` what the reader may see; ``is_troubled`` whether an alarm of the service itself stands
+    that concerns the reader.
     """
 
     person: Person | None
@@ -64,14 +71,20 @@ class Frame:
     here: str
     language: Language
     listens: bool
+    menu: Sequence[MenuEntry]
+    is_troubled: bool
 
 
 def frame(request: Request, person: Person | None, section: str, *, here: str | None = None) -> Frame:
-    """Return the frame of a page; ``here`` when the answer to a POST shows another address's page."""
+    """Return the frame of a page; ``here`` when the answer to a POST shows another address's page.
+
+    Takes a connection for a moment: to be called where none is held.
+    """
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != QUERY_NAME]
     address = here or (f"{request.url.path}?{urlencode(kept)}" if kept else request.url.path)
     listens = person is not None and may(person, Action.LISTEN)
-    return Frame(person, section, address, preferred_language(request), listens)
+    menu = [entry for entry in MENU if person is not None and may(person, entry.action)]
+    return Frame(person, section, address, preferred_language(request), listens, menu, _is_troubled(request, person))
 
 
 def page(
@@ -90,6 +103,11 @@ def page(
     if request.query_params.get(QUERY_NAME):
         remember_language(request, response, framed.language)
     return response
+
+
+def refused_status(refusal: Refused | None) -> int:
+    """Return the status of a page that shows a refusal, 200 without one."""
+    return 200 if refusal is None else STATUS_OF_KIND[REFUSALS[refusal.name].kind]
 
 
 def remember_language(request: Request, response: Response, language: Language) -> None:
@@ -155,9 +173,16 @@ def _environment(language: Language) -> Environment:
         to_input=times.to_input,
         number=_number,
         words=lambda text: text.replace("_", " "),
+        visible=_visible,
+        urlencode=urlencode,
         quantity=lambda one: catalogue.gettext(words.metric_words(one.metric, one.unit)[0]),
         unit=lambda one: words.metric_words(one.metric, one.unit)[1],
         left=lambda due, now: int((due - now).total_seconds()),
+        reason=lambda code: catalogue.gettext(words.REASONS.get(code, _visible(code.replace("_", " ")))),
+        trouble=lambda one: _told(one, catalogue),
+        size=_size,
+        fact=lambda value: "–" if value is None else _visible(str(value)),
+        interval=lambda seconds: _interval(seconds, catalogue),
         in_words=lambda seconds: _in_words(seconds, catalogue),
         in_hours=lambda seconds: _in_words(seconds, catalogue, in_days=False),
     )
@@ -169,9 +194,61 @@ def _in_words(seconds: float, catalogue: i18n.Catalogue, *, in_days: bool = True
     return catalogue.gettext(message).format_map(values)
 
 
+def _interval(seconds: float, catalogue: i18n.Catalogue) -> str:
+    """Write the time between two messages; many a device sends several a second."""
+    if seconds >= times.MINUTE_S:
+        return _in_words(seconds, catalogue)
+    return catalogue.gettext(N_("{seconds} s")).format(seconds=f"{seconds:.3g}")
+
+
+class _Figures(dict[str, object]):
+    """What is known of a trouble; an old alarm may know less than its sentence asks for."""
+
+    def __missing__(self, name: str) -> str:
+        return "–"
+
+
+def _told(trouble: service_alarms.Trouble | service_alarms.ServiceAlarm, catalogue: i18n.Catalogue) -> str:
+    """Say a trouble in words; one of a kind nobody has words for, by its name."""
+    found = words.TROUBLES.get(trouble.kind)
+    if found is None:
+        return f"{trouble.kind}: {_visible(trouble.subject)}"
+    figures = _Figures({**trouble.detail, "subject": _subject(trouble, catalogue)})
+    return catalogue.gettext(found.told).format_map(figures)
+
+
+def _subject(trouble: service_alarms.Trouble | service_alarms.ServiceAlarm, catalogue: i18n.Catalogue) -> str:
+    if trouble.subject in words.REASONS:
+        return catalogue.gettext(words.REASONS[trouble.subject])
+    return _visible(trouble.subject)
+
+
+def _is_troubled(request: Request, person: Person | None) -> bool:
+    if person is None or not may(person, Action.READ_HEALTH):
+        return False
+    sites = permitted(person, Action.READ_HEALTH, channel_of(request)).site_list()
+    with pool_of(request).connection() as connection:
+        return bool(service_alarms.page(connection, sites=sites, open_only=True, limit=1))
+
+
+def _visible(text: str) -> str:
+    """Write characters that show nothing, or turn the text around, as their codes: names come from the network."""
+    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
+
+
 def _number(value: float) -> str:
     """Write a measured value with five significant digits and no exponent for everyday sizes."""
     return f"{value:.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
+
+
+def _size(count: int) -> str:
+    """Write a number of bytes as people read sizes of disks."""
+    size, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < KILO:
+            break
+        size, unit = size / KILO, larger
+    return f"{size:.3g} {unit}"
 
 
 def _query(address: str, name: str, value: str) -> str:

@@ -11,7 +11,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from psycopg import Connection
 
 from api.dependencies import Database, Now, ReadTickets, WorkOnTicket
 from api.identity import Caller
@@ -88,8 +87,7 @@ def list_tickets(
 @router.get("/tickets/{code}")
 def show_ticket(code: str, request: Request, caller: ReadTickets, database: Database, now: Now) -> HTMLResponse:
     """Show one ticket."""
-    with database.connection() as connection:
-        return _ticket_page(connection, request, caller, code, now)
+    return _ticket_page(request, caller, database, now, code)
 
 
 @router.post("/tickets/{code}/steps/{command}")
@@ -163,23 +161,23 @@ def _refused(
     posted: Typed,
 ) -> HTMLResponse:
     """Show the ticket as it is now, the refusal above it and the form as it was filled in."""
-    with database.connection() as connection:
-        return _ticket_page(connection, request, caller, code, now, refusal=refusal, posted=posted)
+    return _ticket_page(request, caller, database, now, code, refusal=refusal, posted=posted)
 
 
 def _ticket_page(
-    connection: Connection,
     request: Request,
     caller: Caller,
-    code: str,
+    database: Database,
     now: datetime,
+    code: str,
     *,
     refusal: Refused | None = None,
     posted: Typed = FRESH,
 ) -> HTMLResponse:
-    visible_ticket(connection, caller, code)
     framed = frame(request, caller.person, "tickets", here=f"/tickets/{code}")
-    context = ticket_context(connection, caller, code, framed.language, now)
+    with database.connection() as connection:
+        visible_ticket(connection, caller, code)
+        context = ticket_context(connection, caller, code, framed.language, now)
     # A stale form must be judged against what is shown now, not against what was typed over.
     if refusal is not None and refusal.name == "stale_version":
         posted = Typed(posted.command, None, posted.values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -35,6 +36,12 @@ def offset_name(moment: datetime, zone: str) -> str:
     minutes = int(offset.total_seconds()) // 60
     hours, rest = divmod(abs(minutes), 60)
     return f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02d}" if rest else "")
+
+
+def common_zone(zones: Mapping[str, str]) -> str:
+    """Return the zone (IANA name) in which to tell what belongs to no single site: that of all sites, or UTC."""
+    found = set(zones.values())
+    return found.pop() if len(found) == 1 else "UTC"
 
 
 def from_input(text: str, zone: str) -> str:

@@ -21,6 +21,15 @@ class Word:
     tone: str = "grey"
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Messages of the catalogue for one kind of trouble; ``told`` has its subject and figures in braces."""
+
+    title: str
+    told: str
+    remedy: str
+
+
 STATES: Mapping[str, Word] = MappingProxyType(
     {
         "new": Word(N_("New"), "spark", "violet"),
@@ -232,6 +241,119 @@ CHANNELS: Mapping[str, str] = MappingProxyType(
         "desk": N_("automatic"),
         "device": N_("equipment"),
     }
+)
+
+
+# What is wrong with the service itself: what it is called, what is said of this case, and what to do.
+TROUBLES: Mapping[str, Trouble] = MappingProxyType(
+    {
+        "feed_silent": Trouble(
+            N_("Feed silent"),
+            N_("Nothing was heard of the feed {subject} for more than {silent_after_s} s."),
+            N_("See whether its gateway runs and reaches the broker, and whether the feed's topic is still right."),
+        ),
+        "site_silent": Trouble(
+            N_("Site silent"),
+            N_("No device of site {subject} is heard any more; {devices} of them should speak."),
+            N_("See whether the site's network and its connection to the broker are up."),
+        ),
+        "ingest_silent": Trouble(
+            N_("Ingester silent"),
+            N_("The ingester {subject} does not say that it lives."),
+            N_("See whether the process ingest runs; its log says why it stopped."),
+        ),
+        "ingest_behind": Trouble(
+            N_("Ingester behind"),
+            N_("The ingester {subject} has {queued} messages waiting and stores none."),
+            N_("See whether the database answers and its disk has room; the ingester's log says what it waits for."),
+        ),
+        "process_silent": Trouble(
+            N_("Process silent"),
+            N_("The process {subject} has not finished a round of its work for long."),
+            N_("See whether the process runs; its log says what it does."),
+        ),
+        "quarantine_rising": Trouble(
+            N_("Quarantine rising"),
+            N_("{messages} messages were set aside in {minutes} minutes for one reason: {subject}."),
+            N_("The quarantine says what the reason means and what to do."),
+        ),
+        "outbox_given_up": Trouble(
+            N_("Notices undelivered"),
+            N_("{messages} notices could not be delivered to anybody."),
+            N_("See whether the channels of the people concerned are set up and reachable."),
+        ),
+        "disk_filling": Trouble(
+            N_("Disk filling"),
+            N_("The disk of {subject} is {percent} % full."),
+            N_("Make room, or keep readings for a shorter time (docs/operations.md)."),
+        ),
+    }
+)
+
+# Why messages are in quarantine, in short; ingest has the long explanations.
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "bad_topic": N_("Topic not understood"),
+        "unknown_device": N_("Unknown device"),
+        "too_large": N_("Too large"),
+        "bad_json": N_("Not valid JSON"),
+        "duplicate_key": N_("A name twice"),
+        "wrong_shape": N_("Wrong shape"),
+        "empty": N_("Empty"),
+        "not_a_number": N_("Not a number"),
+        "bad_timestamp": N_("Time not understood"),
+        "too_far_ahead": N_("Too far ahead"),
+        "too_old": N_("Too old"),
+        "too_many_days": N_("Too many days"),
+        "bad_sequence": N_("Counter not understood"),
+        "bad_metric_name": N_("Metric name not allowed"),
+        "too_many_metrics": N_("Too many metrics"),
+        "too_many_names": N_("Too many names"),
+        "bad_event": N_("Event not understood"),
+        "bad_state": N_("State not understood"),
+        "bad_waveform": N_("Waveform not understood"),
+        "bad_device_name": N_("Device name not allowed"),
+        "bad_line_protocol": N_("Line protocol not understood"),
+        "bad_sparkplug": N_("Sparkplug not understood"),
+        "unknown_alias": N_("Unknown alias"),
+        "stale_alias": N_("Stale alias"),
+        "sparkplug_data_set": N_("Sparkplug data set"),
+        "sparkplug_template": N_("Sparkplug template"),
+        "other_slice": N_("Belongs to another slice"),
+        "feed_unusable": N_("Feed unusable"),
+        "database_refused": N_("Refused by the database"),
+        "processing_failed": N_("Processing failed"),
+    }
+)
+
+# Kinds of papers that an asset has.
+PAPERS: Mapping[str, str] = MappingProxyType({"contract": N_("Contract"), "manual": N_("Manual")})
+# What the audit of an asset speaks of, by the name of the table.
+CHANGED: Mapping[str, str] = MappingProxyType(
+    {
+        "asset": N_("Asset"),
+        "device": N_("Device"),
+        "component": N_("Component"),
+        "installation": N_("Fitting"),
+        "file": N_("File"),
+    }
+)
+# The tables that the register imports.
+TABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "sites": N_("Sites"),
+        "areas": N_("Areas"),
+        "assets": N_("Assets"),
+        "components": N_("Components"),
+        "devices": N_("Devices"),
+    }
+)
+IMPORTED: Mapping[str, Word] = MappingProxyType(
+    {"created": Word(N_("new"), "spark", "violet"), "changed": Word(N_("changed"), "wrench", "warn")}
+)
+
+LEVELS: Mapping[str, str] = MappingProxyType(
+    {"raw": N_("every reading"), "1m": N_("minutes"), "1h": N_("hours"), "1d": N_("days")}
 )
 
 

@@ -145,3 +145,22 @@ from predicted_part
 join part on part.id = predicted_part.part_id
 where predicted_part.prediction_id = %(prediction_id)s
 order by predicted_part.probability desc, part.number
+
+-- name: device_rows
+-- Registered devices as the list shows them, each with its asset, its feed and how many messages never came.
+select device.id, device.site_id, device.name, asset.id, asset.tag, asset.name, device.online, device.last_seen_at,
+       device.expected_interval_s, device.clock_ahead_s, feed.name, device.feed_key,
+       coalesce((select sum(missing) from sequence_gap where sequence_gap.device_id = device.id), 0)::bigint
+from device
+join asset on asset.id = device.asset_id
+left join feed on feed.id = device.feed_id
+where device.id > %(after)s
+  and (%(sites)s::text[] is null or device.site_id = any(%(sites)s))
+  and (%(site)s::text is null or device.site_id = %(site)s)
+  and (%(text)s::text is null
+       or device.name ilike %(text)s
+       or device.feed_key ilike %(text)s
+       or asset.tag ilike %(text)s
+       or asset.name ilike %(text)s)
+order by device.id
+limit %(limit)s
