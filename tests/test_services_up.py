@@ -6,94 +6,23 @@ One house is shared; a test that needs it running starts it again where another 
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import stat
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from runtime.broker_probe import probe_broker
 from runtime.children import identify
-from tests.services_builders import REPOSITORY, an_open_folder, eventually, kill_hard, processes_of
+from tests.services_builders import House, an_open_folder, eventually, kill_hard, processes_of
 
 PROCESSES = ("ingest", "desk", "relay", "jobs", "api")
-
-
-class House:
-    """One data directory and the `wearsight up` that runs on it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.data_dir = folder / "data"
-        self.ready_file = folder / "ready.json"
-        self.output = folder / "output"
-        self.first_output = ""
-        self.supervisor: subprocess.Popen[bytes] | None = None
-
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self._line(*words),
-            cwd=self.folder,
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-
-    def up(self) -> None:
-        self.ready_file.unlink(missing_ok=True)
-        with self.output.open("wb") as output:
-            self.supervisor = subprocess.Popen(
-                self._line("up"), cwd=self.folder, env=self._environment(), stdout=output, stderr=output
-            )
-        assert eventually(self.ready_file.exists, within_s=90), self.output.read_text()
-        assert eventually(lambda: "everything answers" in self.output.read_text())
-        self.first_output = self.first_output or self.output.read_text()
-
-    def ready(self) -> dict[str, str]:
-        return json.loads(self.ready_file.read_text())
-
-    def pid_of(self, part: str) -> int:
-        return int(json.loads((self.data_dir / part / "process.json").read_text())["pid"])
-
-    def asks(self, path: str, token: str | None = None) -> int:
-        """The status with which the API answers."""
-        request = urllib.request.Request(
-            self.ready()["api"] + path, headers={"Authorization": f"Bearer {token}"} if token else {}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            return error.code
-        except OSError:
-            return 0
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        assert self.supervisor is not None
-        self.supervisor.send_signal(number)
-        return self.supervisor.wait(60)
-
-    def _line(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "runtime.commands", *words]
-
-    def _environment(self) -> dict[str, str]:
-        return {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(REPOSITORY),
-            "WEARSIGHT_DATA_DIR": str(self.data_dir),
-            "WEARSIGHT_READY_FILE": str(self.ready_file),
-        }
 
 
 @pytest.fixture(scope="module")
