@@ -49,9 +49,7 @@ def a_service(pool: ConnectionPool) -> Iterator[Service]:
         admin = create_person(connection, login="root", name="Root", now=now, roles=[RoleHeld(Role.ADMIN, None)])
         token = issue_token(connection, admin, "tests", now, now + timedelta(days=1))
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(pool, CLOCK, dialects=IngestDialects()), log_level="warning")
-    )
+    server = uvicorn.Server(uvicorn.Config(create_app(pool, CLOCK, dialects=IngestDialects()), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:

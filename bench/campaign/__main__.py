@@ -32,7 +32,7 @@ def main() -> None:
             continue
         found = "not run"
         if not options.without_planting:
-            outcome = run(bug_size * options.size, bug)
+            outcome = run(bug_size, bug)
             found = f"`{bug}`: {'**not found**' if outcome.passed else 'found'}: {outcome.told}"
             print(f"{name}, {found}", flush=True)
             if outcome.passed:

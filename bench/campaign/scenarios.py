@@ -63,27 +63,27 @@ def kills_of_ingester_and_database(size: float, bug: str) -> Outcome:
         sender = Sender(stream)
 
         def kill(step: int) -> None:
-            house.wait_until_it_stores()
+            house.wait_until_it_stores(sender)
             time.sleep(0.7 * random.random())
             if step % 2 == 0:
                 house.kill_ingester()
             else:
                 house.kill_database()
 
-        at_shares(sender, stream, 2 * KILLS, kill)
+        at_shares(sender, stream, 2 * _kills(size), kill)
         return _whole(house, house.wait_until_all_is_stored(stream, sender.finish(900), 900))
 
 
 def kills_of_the_embedded_broker(size: float, bug: str) -> Outcome:
     """0 lost of 200,000 over 20 kill -9 of the embedded broker, while the ingester lives, dies, and is away."""
     with a_house(bug=bug) as house:
-        return _broker_kills(house, int(200_000 * size))
+        return _broker_kills(house, int(200_000 * size), _kills(size))
 
 
 def kills_of_mosquitto(size: float, bug: str) -> Outcome:
     """0 lost of 10,000 over 20 kill -9 of Mosquitto that saves after every change."""
     with a_house(DurableMosquitto, bug=bug) as house:
-        return _broker_kills(house, int(10_000 * size))
+        return _broker_kills(house, int(10_000 * size), _kills(size))
 
 
 def gaps_at_mosquittos_defaults(size: float, bug: str) -> Outcome:
@@ -202,13 +202,18 @@ def _whole(house: House, count: Count) -> Outcome:
     return Outcome(count.is_whole and not count.gaps, f"{told}; {kills}" if kills else told)
 
 
-def _broker_kills(house: House, messages: int) -> Outcome:
-    stream = a_stream(house, messages, per_second=messages // 60)
+def _kills(size: float) -> int:
+    return max(3, round(KILLS * size))
+
+
+def _broker_kills(house: House, messages: int, kills: int) -> Outcome:
+    # Time for the ingester to come back between two kills, which takes it two to four seconds.
+    stream = a_stream(house, messages, per_second=messages // (6 * kills))
     house.start_ingester()
     sender = Sender(stream)
 
     def kill(step: int) -> None:
-        house.wait_until_it_stores()
+        house.wait_until_it_stores(sender)
         # In turn: the ingester is up, dies with the broker, is away while the broker dies.
         if step % 3 == 1:
             house.stop_ingester()
@@ -219,7 +224,7 @@ def _broker_kills(house: House, messages: int) -> Outcome:
         if step % 3:
             house.start_ingester()
 
-    at_shares(sender, stream, KILLS, kill)
+    at_shares(sender, stream, kills, kill)
     return _whole(house, house.wait_until_all_is_stored(stream, sender.finish(900), 600))
 
 
