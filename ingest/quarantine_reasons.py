@@ -205,7 +205,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "请让边缘节点以普通指标发送各成员，或通过接入源设置 metrics 排除该指标。",
     ),
     Reason.BAD_DEVICE_NAME: Explanation(
-        "A message of a feed names no device, or names it by nothing, at too great a length, or with unprintable characters.",
+        "A message of a feed names no device, or by a name that is empty, too long or not printable.",
         "接入源的消息没有说明是哪台设备，或设备名为空、过长、含不可打印字符。",
         "Correct the feed's settings (device, device_field) or the sender, then replay.",
         "请修正接入源的设置（device、device_field）或发送端，然后重放。",
