@@ -29,7 +29,7 @@ from ingest.pipeline import Pipeline, TooManyDaysError
 from ingest.quarantine_reasons import Reason, Unusable
 from ingest.slices import Slice, whole
 from ingest.source import Batch, Message, Source
-from storage.checkpoints import Beat, FenceLostError, stored_position, take_fence
+from storage.checkpoints import Beat, FenceLostError, let_go_when_idle, stored_position, take_fence
 from storage.feeds import Feed
 
 Result = TypeVar("Result")
@@ -242,6 +242,7 @@ class Worker:
         if self._pipeline is None:
             connection = self._connection = self._connect()
             connection.autocommit = True
+            let_go_when_idle(connection, self._options.frozen_after_s)
             if self._fence is None:
                 self._fence = self._take_partition(connection)
             self._pipeline = Pipeline(

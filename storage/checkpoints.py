@@ -44,6 +44,14 @@ class Beat:
     settled: bool | None
 
 
+def let_go_when_idle(connection: Connection, seconds: float) -> None:
+    """Have the server end this session when its client falls silent for so long within a transaction.
+
+    An ingester that is frozen holds its fence by a lock, and nobody could take its partition over.
+    """
+    connection.execute(QUERIES["let_go_when_idle"], {"milliseconds": round(1000 * seconds)})
+
+
 def take_fence(connection: Connection, partition: str, owner: str, now: datetime) -> int:
     """Become the one writer of a partition and return the fence to show with every write."""
     row = connection.execute(QUERIES["take_fence"], {"partition": partition, "owner": owner, "now": now}).fetchone()

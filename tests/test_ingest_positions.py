@@ -70,6 +70,27 @@ def test_a_source_without_positions_moves_none(plant):
     assert checkpoints.stored_position(plant, "p") is None
 
 
+def test_a_partition_is_taken_over_from_an_owner_that_froze_within_a_transaction(plant, database):
+    """A stopped process holds its locks for as long as it is stopped; the server must let go of it."""
+    with connect(database) as frozen:
+        frozen.autocommit = True
+        checkpoints.let_go_when_idle(frozen, 0.5)
+        frozen.execute("begin")
+        checkpoints.hold_fence(frozen, "p", 1)
+        plant.execute("set lock_timeout = '10s'")
+        assert checkpoints.take_fence(plant, "p", "another", NOW) == 2
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+            frozen.execute("select 1")
+
+
+def test_a_worker_lets_go_of_its_partition_when_it_freezes(one_partition, database, tmp_path):
+    """The worker's own connection is one that the server may take away."""
+    worker, _ = a_worker(database, tmp_path, threading.Event())
+    worker.step()
+    shown = worker._connection.execute("show idle_in_transaction_session_timeout").fetchone()
+    assert shown == (f"{OPTIONS.frozen_after_s:.0f}s",)
+
+
 def a_worker(dsn: str, folder: Path, stop: threading.Event) -> tuple[Worker, LogSource]:
     source = LogSource(folder, partition_name(0))
     return Worker(lambda: connect(dsn), source, CLOCK, stop, OPTIONS, slice_=keyed(partition_name(0))), source

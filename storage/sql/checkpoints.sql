@@ -1,3 +1,7 @@
+-- name: let_go_when_idle
+-- Have the server end this session, and free what it has locked, when its client falls silent within a transaction.
+select set_config('idle_in_transaction_session_timeout', %(milliseconds)s::text, false)
+
 -- name: take_fence
 -- Become the one writer of a partition: whoever held a smaller fence is refused from now on.
 insert into checkpoint_fence (partition, fence, owner, taken_at)
