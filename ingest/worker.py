@@ -29,7 +29,14 @@ from ingest.pipeline import Pipeline, TooManyDaysError
 from ingest.quarantine_reasons import Reason, Unusable
 from ingest.slices import Slice, whole
 from ingest.source import Batch, Message, Source
-from storage.checkpoints import Beat, FenceLostError, let_go_when_idle, stored_position, take_fence
+from storage.checkpoints import (
+    Beat,
+    FenceLostError,
+    let_go_when_idle,
+    note_session,
+    stored_position,
+    take_fence,
+)
 from storage.feeds import Feed
 
 Result = TypeVar("Result")
@@ -245,6 +252,7 @@ class Worker:
             let_go_when_idle(connection, self._options.frozen_after_s)
             if self._fence is None:
                 self._fence = self._take_partition(connection)
+            note_session(connection, self._source.partition, self._fence)
             self._pipeline = Pipeline(
                 connection, self._source.partition, self._fence, self._options, slice_=self._slice, send=self._send
             )

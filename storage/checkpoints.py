@@ -53,10 +53,19 @@ def let_go_when_idle(connection: Connection, seconds: float) -> None:
 
 
 def take_fence(connection: Connection, partition: str, owner: str, now: datetime) -> int:
-    """Become the one writer of a partition and return the fence to show with every write."""
+    """Become the one writer of a partition and return the fence to show with every write.
+
+    The former owner's session is ended first: it may be frozen with locks that would keep us out.
+    """
+    connection.execute(QUERIES["end_former_owner"], {"partition": partition})
     row = connection.execute(QUERIES["take_fence"], {"partition": partition, "owner": owner, "now": now}).fetchone()
     assert row is not None  # an upsert returns its row
     return int(row[0])
+
+
+def note_session(connection: Connection, partition: str, fence: int) -> None:
+    """Note that this connection is the owner's now, so that whoever takes over knows which one to end."""
+    connection.execute(QUERIES["note_session"], {"partition": partition, "fence": fence})
 
 
 def hold_fence(connection: Connection, partition: str, fence: int) -> None:

@@ -123,11 +123,13 @@ class Member:
     def _serve(self, partition: str, stop: threading.Event) -> None:
         source = LogSource(self._folder, partition)
         worker = Worker(lambda: connect(self._dsn), source, SystemClock(), stop, OPTIONS, slice_=keyed(partition))
+        how = "stopped"
         try:
             worker.run()
-        except FenceLostError as error:
-            with (self._folder / f"refused-{self._name}").open("a") as told:
-                told.write(f"{partition}: {error}\n")
+        except FenceLostError:
+            how = "refused"
+        with (self._folder / f"ended-{self._name}").open("a") as told:
+            told.write(f"{partition} {how}\n")
 
 
 def assign(folder: Path, owners: dict[str, str]) -> None:

@@ -37,7 +37,11 @@ create table receipt (
 create index receipt_by_age on receipt (received_at);
 
 -- The position of a source that has positions (an offset of a log), moved in the transaction that stores the batch.
-alter table checkpoint_fence add column position bigint;
+alter table checkpoint_fence
+  add column position bigint,
+  -- The owner's session at the database, so that whoever takes over can end it.
+  add column backend integer,
+  add column backend_started timestamptz;
 create index checkpoint_of_device on checkpoint (device_id);
 
 create trigger feed_is_announced after insert or delete or update of site_id, topic, decoder, settings, enabled on feed

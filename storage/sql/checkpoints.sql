@@ -2,6 +2,25 @@
 -- Have the server end this session, and free what it has locked, when its client falls silent within a transaction.
 select set_config('idle_in_transaction_session_timeout', %(milliseconds)s::text, false)
 
+-- name: end_former_owner
+-- End the session of the partition's owner: frozen in the middle of a copy it would keep its locks for ever.
+select pg_terminate_backend(activity.pid, 5000)
+from checkpoint_fence
+join pg_stat_activity as activity on activity.pid = checkpoint_fence.backend
+  and activity.backend_start = checkpoint_fence.backend_started
+where checkpoint_fence.partition = %(partition)s
+  and activity.pid <> pg_backend_pid()
+
+-- name: note_session
+-- Note which session the owner of a partition has now; an ousted owner changes nothing.
+update checkpoint_fence
+set backend = activity.pid,
+    backend_started = activity.backend_start
+from pg_stat_activity as activity
+where activity.pid = pg_backend_pid()
+  and checkpoint_fence.partition = %(partition)s
+  and checkpoint_fence.fence = %(fence)s
+
 -- name: take_fence
 -- Become the one writer of a partition: whoever held a smaller fence is refused from now on.
 insert into checkpoint_fence (partition, fence, owner, taken_at)
