@@ -7,12 +7,10 @@ need libraries of their own that ours exclude.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import aiomqtt
@@ -20,6 +18,7 @@ import httpx2
 import pytest
 
 from runtime.clock import SystemClock
+from tests.loops import in_a_loop_of_its_own
 from tests.services_builders import House, an_open_folder, eventually
 
 COUNT = 50
@@ -75,12 +74,6 @@ class Device:
         answer = self._api.get(path, params=query)
         assert answer.status_code == 200, answer.text
         return answer.json()
-
-
-def in_a_loop_of_its_own(work: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Run it in a thread: where browser tests ran before, this one has a running loop already."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(work())).result(60)
 
 
 EXPECTED = [number / 2 for number in range(COUNT)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from storage.database import connect, migrate
 from storage.job_schema import ForeignJobSchemaError, ensure_job_schema
 from tests.api_builders import TestClock
 from tests.ingest_builders import until
+from tests.loops import in_a_loop_of_its_own
 from tests.rollup_builders import (
     LATER,
     NOW,
@@ -190,7 +190,7 @@ def test_it_stops_when_asked_and_runs_what_was_left_of_a_dead_worker(seeded):
             " insert into procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status, worker_id)"
             """ select 'default', 'retention', 'retention', 'retention', '{"timestamp": 0}', 'doing', id from dead"""
         )
-        asyncio.run(_sweep(seeded, clock))
+        in_a_loop_of_its_own(lambda: _sweep(seeded, clock))
         assert connection.execute("select status::text from procrastinate_jobs").fetchall() == [("todo",)]
         stop = threading.Event()
         settings = Settings(database_url=seeded, broker_url="mqtt://127.0.0.1:1")
