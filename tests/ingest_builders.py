@@ -241,7 +241,8 @@ def an_ingester(dsn: str, url: str, client_id: str | None = None, options: Inges
     ingester = Ingester(dsn, url, client_id or fresh_client_id(), options)
     try:
         until(lambda: ingester.source.is_connected, "the ingester is connected")
-        time.sleep(0.2)  # its subscriptions are on their way
+        time.sleep(0.2)  # its subscriptions are on their way; what is sent before the broker grants them is lost
+        until(lambda: ingester.source.is_listening, "its subscriptions are granted")
         yield ingester
     finally:
         ingester.close()
