@@ -7,6 +7,10 @@ anywhere: a smaller number with a newer time, or a jump too long to be loss, sta
 Alarms come by a lane of their own, past telemetry that still waits in a queue. A number that came early and is not the
 next one proves nothing yet: it is kept *ahead*. It is counted when the telemetry in front of it has come, and judged
 by the rules above when later telemetry passes it, or when nothing more is waiting that could come before it.
+
+Brokers keep the order of a topic, not between topics, and a waveform's time is that of its first sample. So the second
+message of a count can come before the first and be the older one. Where a count has only just begun, numbers right
+below its first are such stragglers, and not a count that begins again.
 """
 
 from __future__ import annotations
@@ -21,12 +25,14 @@ MAX_GAP = 1_000_000
 MAX_GAPS_KEPT = 1_000
 # Numbers of one device kept ahead. With more the smallest is judged: at worst a gap is reported and filled later.
 MAX_AHEAD = 256
+# So many messages may have overtaken the first of a count: a handful of topics, each a moment ahead.
+STRAGGLERS = 16
 
 
 class SequenceTrack:
     """The counter of one device. Changes wait in ``removed``, ``added`` and ``ahead_changed`` until they are stored."""
 
-    __slots__ = ("_ahead", "_gaps", "_newest_ts_us", "added", "ahead_changed", "device_id", "last", "removed")
+    __slots__ = ("_ahead", "_first", "_gaps", "_newest_ts_us", "added", "ahead_changed", "device_id", "last", "removed")
 
     def __init__(
         self,
@@ -39,6 +45,7 @@ class SequenceTrack:
         self.device_id = device_id
         self.last = last
         self._newest_ts_us = newest_ts_us
+        self._first: int | None = None  # of this count, where its beginning was seen
         self._gaps = list(gaps)  # oldest first
         self._ahead: dict[int, int | None] = dict.fromkeys(ahead)  # number -> its time, where it is still known
         self.ahead_changed = False
@@ -95,7 +102,7 @@ class SequenceTrack:
         for number in later:
             opened |= self._take(number, self._ahead[number])
         if again:
-            self.last = again[0]
+            self.last = self._first = again[0]
             for number in again[1:]:
                 opened |= self._take(number, self._ahead[number])
         self._drop_ahead(self.ahead)
@@ -113,7 +120,7 @@ class SequenceTrack:
         if sequence in self._ahead or last is None or sequence > last + 1:
             return True
         is_newer = self._newest_ts_us is not None and ts_us > self._newest_ts_us
-        return sequence <= last and is_newer and not any(gap.after < sequence < gap.before for gap in self._gaps)
+        return sequence <= last and is_newer and not self._is_awaited(sequence)
 
     def _keep_ahead(self, sequence: int, ts_us: int) -> bool:
         if sequence in self._ahead:
@@ -149,9 +156,21 @@ class SequenceTrack:
         return opened
 
     def _begins_again(self, sequence: int, ts_us: int) -> bool:
-        if any(gap.after < sequence < gap.before for gap in self._gaps):
+        if self._is_awaited(sequence):
             return False
         return self._newest_ts_us is not None and ts_us > self._newest_ts_us
+
+    def _is_awaited(self, sequence: int) -> bool:
+        """Say whether a number at or below the newest is of this count: missing, or overtaken at its beginning."""
+        if any(gap.after < sequence < gap.before for gap in self._gaps):
+            return True
+        first, last = self._first, self.last
+        return (
+            first is not None
+            and last is not None
+            and first - STRAGGLERS <= sequence < first
+            and last - first < STRAGGLERS
+        )
 
     def _catch_up(self) -> None:
         """Count what waits and follows the newest number without a gap."""
@@ -171,17 +190,23 @@ class SequenceTrack:
         if ts_us is not None and (newest_ts_us is None or ts_us > newest_ts_us):
             self._newest_ts_us = ts_us
         last = self.last
-        if last is None or sequence == last + 1:
+        if last is None:
+            self.last = self._first = sequence
+            return False
+        if sequence == last + 1:
             self.last = sequence
             return False
         if sequence > last:
             self.last = sequence
             if sequence - last > MAX_GAP:
+                self._first = sequence
                 return False
             self._open(SequenceGap(self.device_id, last, sequence))
             return True
-        if not self._fill(sequence) and ts_us is not None and newest_ts_us is not None and ts_us > newest_ts_us:
-            self.last = sequence
+        if ts_us is not None and newest_ts_us is not None and ts_us > newest_ts_us and not self._is_awaited(sequence):
+            self.last = self._first = sequence
+        else:
+            self._fill(sequence)
         return False
 
     def _open(self, gap: SequenceGap) -> None:
@@ -190,7 +215,7 @@ class SequenceTrack:
         if len(self._gaps) > MAX_GAPS_KEPT:
             del self._gaps[0]
 
-    def _fill(self, sequence: int) -> bool:
+    def _fill(self, sequence: int) -> None:
         for place, gap in enumerate(self._gaps):
             if gap.after < sequence < gap.before:
                 parts = (
@@ -205,5 +230,4 @@ class SequenceTrack:
                 else:
                     self.removed.add(gap)
                 self.added.update(left)
-                return True
-        return False
+                return

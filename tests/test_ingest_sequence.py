@@ -99,6 +99,24 @@ def test_an_early_number_that_fills_a_gap_or_repeats_does_so_at_once():
     assert (missing(track), track.last, track.ahead) == ([6, 8], 9, ())
 
 
+@given(st.permutations(range(5)), st.lists(st.integers(0, 9), min_size=8, max_size=8), st.booleans())
+@example([1, 0, 2, 3, 4], [5, 0, 6, 7, 8, 9, 9, 9], False)
+def test_at_the_beginning_of_a_count_messages_may_overtake_each_other_and_be_older(order, seconds, is_again):
+    """The first block of a waveform overtook the first reading: no order between topics, nor of times (SPEC E5)."""
+    track, start_us = (a_track(100, 50), 100) if is_again else (a_track(), 0)
+    for number in [*order, 5, 6, 7]:
+        track.accept(number, start_us + seconds[number])
+    track.settle()
+    assert (missing(track), track.last) == ([], 7)
+
+
+def test_a_counter_that_begins_again_right_after_its_first_messages_is_followed():
+    track = a_track()
+    for number, ts_us in [(40, 1), (41, 2), (0, 10), (1, 11), (2, 12), (4, 14)]:
+        track.accept(number, ts_us)
+    assert (missing(track), track.last) == ([3], 4)
+
+
 def test_a_counter_that_begins_again_is_followed_in_both_lanes():
     """The device restarted: its alarm 3 of the new count comes before telemetry 101 of the old and 1, 2 of the new."""
     track = a_track(100, 1000)
