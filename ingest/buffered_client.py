@@ -23,7 +23,7 @@ _LARGE_BYTES = 65_536
 # Reads of one call, so that pings and acknowledgements get their turn while messages pour in.
 _READS_AT_ONCE = 4
 _PUBLISH, _PUBACK = 0x30, 0x40
-_QOS_1, _QOS_2, _DUP = 0x02, 0x04, 0x08
+_RETAIN, _QOS_1, _QOS_2, _DUP = 0x01, 0x02, 0x04, 0x08
 _PUBACK_ROW = np.dtype([("command", "u1"), ("remaining", "u1"), ("packet_id", ">u2")])
 
 
@@ -34,6 +34,7 @@ class Publish(NamedTuple):
     payload: bytes
     packet_id: int
     is_repeat: bool
+    is_retained: bool = False
 
 
 def cut_publishes(buffer: bytes, at: int) -> tuple[list[Publish], int]:
@@ -65,7 +66,11 @@ def cut_publishes(buffer: bytes, at: int) -> tuple[list[Publish], int]:
         if body > stop:
             break
         packet_id = buffer[topic_end] << 8 | buffer[topic_end + 1] if first & _QOS_1 else 0
-        found.append(Publish(buffer[start + 2 : topic_end], buffer[body:stop], packet_id, bool(first & _DUP)))
+        found.append(
+            Publish(
+                buffer[start + 2 : topic_end], buffer[body:stop], packet_id, bool(first & _DUP), bool(first & _RETAIN)
+            )
+        )
         at = stop
     return found, at
 

@@ -15,6 +15,7 @@ import psycopg
 import structlog
 from psycopg import Connection
 
+from ingest import metrics
 from ingest.decoders.telling import Decoder, Outgoing, Remembering, Told, Waiting
 from ingest.quarantine_reasons import Reason, Unusable
 from ingest.source import Message
@@ -212,10 +213,23 @@ class Dialects:
                 "a decoder failed; the message is set aside", feed=spoken.feed.name, topic=message.topic[:200]
             )
             return Heard(received_at, refusal=_failed(error))
+        if message.is_retained:
+            told = _without_guessed_times(told)
         # Packet 0 is never sent again, and what comes out of quarantine is known there.
         if message.packet_id and message.quarantine_id is None and any(one.timed_by_receipt for one in told):
             self._receipts[fingerprint(message.topic, message.payload)] = received_at
         return Heard(received_at, told)
+
+
+def _without_guessed_times(told: Sequence[Told]) -> list[Told]:
+    """Return what a retained message says that needs no time.
+
+    Brokers send it at every connect. What it says was heard when it was sent, or before we listened: to store it with
+    the time of receipt would make a new reading of an old one, as often as we connect.
+    """
+    timeless = [Told(one.address, online=one.online) if one.timed_by_receipt else one for one in told]
+    metrics.RETAINED.inc(sum(one.timed_by_receipt for one in told))
+    return timeless
 
 
 def _remembers(decoder: object) -> TypeGuard[Remembering]:

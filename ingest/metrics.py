@@ -7,6 +7,9 @@ from prometheus_client import Counter, Gauge, Histogram
 MESSAGES = Counter("wearsight_ingest_messages", "Messages stored or set aside.")
 READINGS = Counter("wearsight_ingest_readings", "Readings stored.")
 REPEATED = Counter("wearsight_ingest_readings_repeated", "Readings that were there already.")
+RETAINED = Counter(
+    "wearsight_ingest_retained_without_time", "Parts of retained messages passed over, for nobody knows their time."
+)
 LATE = Counter("wearsight_ingest_readings_late", "Readings stored but not judged, because newer ones had been.")
 EVENTS = Counter("wearsight_ingest_events", "Events stored.")
 QUARANTINED = Counter("wearsight_ingest_quarantined", "Messages set aside.", ["reason"])

@@ -280,20 +280,30 @@ class MqttSource:
             topic = message.topic.encode()
         except UnicodeDecodeError:
             topic = b"(not UTF-8)"
-        self._on_burst([Publish(topic, bytes(message.payload), message.mid, message.dup)])
+        self._on_burst([Publish(topic, bytes(message.payload), message.mid, message.dup, message.retain)])
 
     def _on_burst(self, burst: Sequence[Publish]) -> None:
         if self._watch is not None:
             burst = self._without_watched(burst, self._watch.encode())
         connection, pending, is_early = self._connection, self._pending, self._is_early
         messages = []
-        for topic, payload, packet_id, is_repeat in burst:
+        for topic, payload, packet_id, is_repeat, is_retained in burst:
             if packet_id:
                 if is_repeat and pending[packet_id]:
                     continue
                 pending[packet_id] = 1
             messages.append(
-                Message(str(topic, "utf-8", "replace"), payload, connection, packet_id, None, None, is_early, is_repeat)
+                Message(
+                    str(topic, "utf-8", "replace"),
+                    payload,
+                    connection,
+                    packet_id,
+                    None,
+                    None,
+                    is_early,
+                    is_repeat,
+                    is_retained,
+                )
             )
         self.mailbox.put(messages)
 

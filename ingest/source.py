@@ -19,6 +19,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     ``connection`` and ``packet_id`` are the source's receipt (packet 0 needs no acknowledgement). ``quarantine_id``
     and ``received_at`` are set when it comes out of quarantine to be tried again. ``is_early``: it came by the alarms'
     lane, and telemetry sent before it may still be waiting. ``is_repeat``: the broker says that it was sent before.
+    ``is_retained``: the broker kept it, and nobody knows since when.
     """
 
     topic: str
@@ -29,6 +30,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     received_at: datetime | None = None
     is_early: bool = False
     is_repeat: bool = False
+    is_retained: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -292,6 +292,17 @@ def test_a_redelivered_message_without_a_time_adds_no_reading(line):
     assert [row[3] for row in stored(line)] == [1.0, 2.0, 3.0, 4.0]
 
 
+def test_a_retained_message_without_a_time_adds_no_reading(line):
+    """SPEC E4: brokers send it at every connect, and nobody knows since when it was true."""
+    line.take(Message("gate/x", said(a={"t": 1.0}), 1, 1))
+    for _ in range(3):
+        line.take(Message("gate/x", said(a={"t": 1.0}), 1, 2, is_retained=True))
+        line.wait(30)
+    line.take(Message("gate/x", said(a={"ts": 7, "t": 2.0}), 1, 3, is_retained=True))
+    assert sorted(row[3] for row in stored(line)) == [1.0, 2.0]
+    assert line.reasons() == []
+
+
 def test_a_message_that_is_no_repeat_is_a_new_reading_though_its_bytes_are_known(line):
     for _ in range(3):
         line.take(Message("gate/x", said(a={"t": 1.0}), 1, 1))

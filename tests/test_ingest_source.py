@@ -21,10 +21,12 @@ from tests.ingest_builders import a_publisher, fresh_client_id, topic, until
 PUBACK, PINGRESP = b"\x40\x02\x00\x01", b"\xd0\x00"
 
 
-def a_packet(name: bytes, payload: bytes, packet_id: int = 0, *, is_repeat: bool = False) -> bytes:
+def a_packet(
+    name: bytes, payload: bytes, packet_id: int = 0, *, is_repeat: bool = False, is_retained: bool = False
+) -> bytes:
     """A PUBLISH packet as brokers write it: QoS 1 when it has an id."""
     body = struct.pack("!H", len(name)) + name + (struct.pack("!H", packet_id) if packet_id else b"") + payload
-    length, head = len(body), [0x30 | (0x02 if packet_id else 0) | (0x08 if is_repeat else 0)]
+    length, head = len(body), [0x30 | (0x02 if packet_id else 0) | (0x08 if is_repeat else 0) | is_retained]
     while True:
         length, digit = divmod(length, 128)
         head.append(digit | (0x80 if length else 0))
@@ -65,7 +67,13 @@ def test_the_private_names_of_paho_that_the_buffer_leans_on_are_there():
 
 @given(
     packets=st.lists(
-        st.tuples(st.binary(min_size=1, max_size=20), st.binary(max_size=300), st.integers(0, 65_535), st.booleans()),
+        st.tuples(
+            st.binary(min_size=1, max_size=20),
+            st.binary(max_size=300),
+            st.integers(0, 65_535),
+            st.booleans(),
+            st.booleans(),
+        ),
         max_size=8,
     ),
     tail=st.sampled_from(
@@ -73,7 +81,10 @@ def test_the_private_names_of_paho_that_the_buffer_leans_on_are_there():
     ),
 )
 def test_whole_messages_are_cut_out_of_a_buffer_and_the_rest_is_left(packets, tail):
-    encoded = [a_packet(name, body, number, is_repeat=repeat) for name, body, number, repeat in packets]
+    encoded = [
+        a_packet(name, body, number, is_repeat=repeat, is_retained=retained)
+        for name, body, number, repeat, retained in packets
+    ]
     found, at = cut_publishes(b"".join(encoded) + tail, 0)
     assert found == [Publish(*packet) for packet in packets]
     assert at == sum(map(len, encoded))
@@ -148,6 +159,19 @@ def test_what_is_not_acknowledged_comes_again_and_what_is_does_not(broker, sourc
     again = source_of(client_id)
     assert [message.payload for message in drain(again, 8)] == [b"%d" % number for number in range(12, 20)]
     assert again.poll(10, 0.3).messages == []
+
+
+def test_what_the_broker_kept_is_told_from_what_was_sent_while_we_were_away(broker, source_of):
+    """A retained message that our session queued is a message like any other; sent again at a connect it is not."""
+    client_id, name = fresh_client_id(), topic(fresh_client_id())
+    source_of(client_id).close()
+    with a_publisher(broker) as publisher:
+        publisher.send([(name, b"kept")], retain=True)
+    source = source_of(client_id)
+    found = drain(source, 2)
+    assert sorted((one.payload, one.is_retained) for one in found) == [(b"kept", False), (b"kept", True)]
+    with a_publisher(broker) as publisher:
+        publisher.send([(name, b"")], retain=True)
 
 
 def test_a_stale_acknowledgement_never_reaches_the_next_connection(broker, source_of):
