@@ -2,7 +2,8 @@
 
 One database of the embedded server. One series at 1 Hz for a year: readings for two days, their rollups computed by
 the service, and the year before as rollups made by SQL, as they would have been. Ten thousand series over three days
-beside it. The ceilings: the same chart from readings alone, and the same table read by one plain query.
+beside it, in the end over four hundred partitions. The ceilings: the same chart from readings alone, and the same table
+read by one plain query.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ MANY = 10_000
 MANY_DAYS = 3
 BAR_MS = 100.0
 ONE = MANY + 1
+# Latest readings once more, in a table of so many partitions: so many series have no reading in the newest, or none.
+PARTITIONS = 400
+SILENT, UNHEARD = 100, 50
 
 
 def measure() -> list[Row]:
@@ -49,7 +53,10 @@ def measure() -> list[Row]:
             connection.execute("set statement_timeout = '10min'")
             rows = [_fill_many(connection), _fill_year(connection)]
             connection.execute("vacuum analyze")
-            return rows + _chart_rows(connection) + [_latest_row(connection), _mark_row(connection)]
+            rows += [*_chart_rows(connection), _latest_row(connection, f"{MANY_DAYS} days"), _mark_row(connection)]
+            _fill_partitions(connection)
+            name = f"{PARTITIONS} days, {SILENT + UNHEARD} of them silent for months"
+            return [*rows, _latest_row(connection, name, UNHEARD)]
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -165,16 +172,35 @@ def _check(connection: Connection) -> None:
         raise AssertionError("the chart from rollups is not the chart of the readings")
 
 
-def _latest_row(connection: Connection) -> Row:
+def _fill_partitions(connection: Connection) -> None:
+    """Before the three days a reading a day of each series; some of them then fall silent, some have never spoken."""
+    oldest, newest = NOW - (PARTITIONS - 1) * DAY, NOW - (MANY_DAYS + 1) * DAY
+    _open_days(connection, PARTITIONS - 1)
+    connection.execute("delete from reading where series_id <= %s", (SILENT + UNHEARD,))
+    connection.execute("delete from reading_1d where series_id <= %s", (SILENT + UNHEARD,))
+    connection.execute(
+        "insert into reading select series, ts, random() from generate_series(%s::timestamptz, %s, '1 day') as ts,"
+        " generate_series(1, %s) as series where series > %s and (series > %s or ts < %s)",
+        (oldest, newest, MANY, UNHEARD, UNHEARD + SILENT, NOW - 90 * DAY),
+    )
+    connection.execute(
+        "insert into reading_1d select series_id, ts, 1, value, value, value, value, value from reading"
+        " where series_id <= %s",
+        (UNHEARD + SILENT,),
+    )
+    connection.execute("vacuum analyze")
+
+
+def _latest_row(connection: Connection, stretch: str, unheard: int = 0) -> Row:
     found = latest_readings(connection, limit=MANY)
-    if len(found.value) != MANY or None in found.value:
+    if len(found.value) != MANY or found.value.count(None) != unheard:
         raise AssertionError("a series has no newest reading")
     took_ms = 1000 * _median_s(lambda: latest_readings(connection, limit=MANY), 15)
     whole_ms = 1000 * _median_s(
         lambda: connection.execute("select distinct on (series_id) value from reading order by series_id, ts desc"), 3
     )
     return Row(
-        name=f"storage: latest readings of {MANY:,} series",
+        name=f"storage: latest readings of {MANY:,} series, {stretch}",
         value=took_ms,
         unit="ms",
         ceiling=f"{whole_ms:,.0f} ms by one query over the table",

@@ -11,8 +11,7 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from storage import charts, partitions, readings
-from storage.database import detect_server
+from storage import charts, partitions
 from storage.latest import latest_readings
 from storage.levels import Level
 from storage.rollups import refresh_rollups
@@ -23,7 +22,6 @@ from tests.rollup_builders import (
     LATER,
     NOW,
     Row,
-    columns,
     every,
     open_autocommit,
     refresh_everything,
@@ -184,14 +182,18 @@ def test_a_chart_reads_only_the_partitions_of_its_stretch_and_by_the_index(forty
 
 def test_the_latest_readings_are_one_look_into_the_newest_partition_each(forty_days):
     """SPEC E7: a series that speaks is found in the newest partition; the others are not touched."""
-    with forty_days.transaction(force_rollback=True):
-        a_plant_of_series(forty_days, 200)
-        values = {"asset_id": None, "sites": None, "after": 0, "limit": 300}
-        scans = plan_of(forty_days, charts.QUERIES["latest"].as_string(None), values)
-    of_readings = [scan for scan in scans if scan[1].startswith("reading_")]
-    assert of_readings
-    assert {table for _, table in of_readings} == {f"reading_{NOW:%Y%m%d}"}
-    assert {node for node, _ in of_readings} <= {"Index Only Scan", "Index Scan"}
+    asked = {"ids": list(range(1, 201)), "from": NOW - HOUR, "to": NOW + DAY}
+    scans = plan_of(forty_days, charts.QUERIES["latest_within"].as_string(None), asked)
+    assert {table for _, table in scans} == {f"reading_{NOW:%Y%m%d}"}
+    assert {node for node, _ in scans} <= {"Index Only Scan", "Index Scan"}
+
+
+def test_a_silent_series_is_looked_for_on_its_last_day_only(forty_days):
+    days = [NOW - NOW.hour * HOUR - n * DAY for n in (20, 30)]
+    asked = {"ids": [1, 2], "days": days, "from": days[1], "to": days[0] + DAY}
+    scans = plan_of(forty_days, charts.QUERIES["latest_on_days"].as_string(None), asked)
+    assert {table for _, table in scans} == {f"reading_{day:%Y%m%d}" for day in days}
+    assert {node for node, _ in scans} <= {"Index Only Scan", "Index Scan"}
 
 
 def a_plant_of_series(connection: psycopg.Connection, count: int) -> None:
@@ -212,16 +214,92 @@ def a_plant_of_series(connection: psycopg.Connection, count: int) -> None:
 def test_the_latest_reading_of_each_series_is_found_on_every_server(either):
     with either.transaction():
         a_plant_of_series(either, 4)
-    batch = columns([(1, NOW, 1.0), (1, NOW - DAY, 9.0), (2, NOW - 5 * DAY, 2.0), (4, NOW, 4.0)])
-    if partitions.needs_partitions(detect_server(either)):
-        partitions.ensure_partitions(either, set((batch.ts_us // DAY_US).tolist()))
-    readings.insert(either, batch)
+    store(either, [(1, NOW, 1.0), (1, NOW - DAY, 9.0), (2, NOW - 5 * DAY, 2.0), (4, NOW, 4.0)])
     found = latest_readings(either, limit=10)
     assert found.series_id == [1, 2, 3, 4]
     assert found.value == [1.0, 2.0, None, 4.0]
     assert found.ts == [us(NOW) / 1000, us(NOW - 5 * DAY) / 1000, None, us(NOW) / 1000]
     assert latest_readings(either, after=2, limit=1).series_id == [3]
     assert latest_readings(either, sites=[], limit=10).series_id == []
+
+
+def one_by_one(connection: psycopg.Connection) -> list[tuple]:
+    """The newest reading of each series by the plainest query."""
+    query = (
+        "select series.id, (extract(epoch from ts) * 1000)::float8, value from series left join lateral (select *"
+        " from reading where series_id = series.id order by ts desc limit 1) as newest on true order by 1"
+    )
+    return connection.execute(query).fetchall()
+
+
+def wall(connection: psycopg.Connection) -> list[tuple]:
+    found = latest_readings(connection, limit=10_000)
+    return list(zip(found.series_id, found.ts, found.value, strict=True))
+
+
+def scattered(rng: np.random.Generator, newest: datetime, count: int) -> list[Row]:
+    """Readings of a third of 300 series, mostly of the last hours, some up to forty days old, to the microsecond."""
+    ages_us = 10.0 ** rng.uniform(0, 12.5, count)
+    return [
+        (int(series), newest - timedelta(microseconds=int(age)), float(value))
+        for series, age, value in zip(
+            rng.choice(rng.choice(300, 100, replace=False) + 1, count), ages_us, rng.random(count), strict=True
+        )
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_latest_readings_are_right_whatever_is_rolled_up_already(connection, seed: int):
+    """SPEC E7: before, between and after the levels are computed; late data, silence of weeks and clocks ahead."""
+    rng = np.random.default_rng(seed)
+    a_plant_of_series(connection, 300)
+    assert [row[1:] for row in wall(connection)] == [(None, None)] * 300
+    for n in range(6):
+        store(connection, scattered(rng, NOW + n * DAY, 300))
+        assert wall(connection) == one_by_one(connection)
+        until, levels = NOW + (n + 1) * DAY, list(Level)[1 : 2 + n % 3]
+        refresh_rollups(connection, until, levels=levels)
+        assert wall(connection) == one_by_one(connection)
+        store(connection, [(1 + n, NOW + 9 * DAY, 1.0)])
+    settle(connection)
+    assert wall(connection) == one_by_one(connection)
+
+
+def test_a_series_that_fell_silent_months_ago_is_found_beside_those_that_speak(connection):
+    """SPEC E7: rolled up long ago, alone on its day, or late and not rolled up yet."""
+    a_plant_of_series(connection, 130)
+    speaking = [(series, NOW - MINUTE, float(series)) for series in range(1, 128)]
+    store(connection, [(128, NOW - 300 * DAY, 1.0), (129, NOW - 200 * DAY, 2.0), *speaking])
+    settle(connection)
+    store(connection, [(129, NOW - 100 * DAY, 3.0), (1, NOW, 4.0)])
+    expected = [(series, us(NOW - MINUTE) / 1000, float(series)) for series in range(2, 128)]
+    assert wall(connection) == [
+        (1, us(NOW) / 1000, 4.0),
+        *expected,
+        (128, us(NOW - 300 * DAY) / 1000, 1.0),
+        (129, us(NOW - 100 * DAY) / 1000, 3.0),
+        (130, None, None),
+    ]
+
+
+@pytest.mark.parametrize("speaking", [1, 3])
+def test_the_only_series_that_ever_spoke_is_found_among_hundreds(connection, speaking: int):
+    """Of 300 the third is one of those that are looked for first, the first is not."""
+    a_plant_of_series(connection, 300)
+    store(connection, [(speaking, NOW, 1.0)])
+    expected = [(us(NOW) / 1000, 1.0) if series == speaking else (None, None) for series in range(1, 301)]
+    assert [row[1:] for row in wall(connection)] == expected
+    settle(connection)
+    assert [row[1:] for row in wall(connection)] == expected
+
+
+def test_a_series_of_which_retention_has_dropped_all_readings_has_none(connection):
+    a_plant_of_series(connection, 2)
+    old = NOW - 200 * DAY
+    store(connection, [(1, old, 1.0), (2, NOW, 2.0)])
+    settle(connection)
+    connection.execute(f"drop table reading_{old:%Y%m%d}")
+    assert wall(connection) == [(1, None, None), (2, us(NOW) / 1000, 2.0)]
 
 
 @pytest.fixture

@@ -140,3 +140,69 @@ where (%(asset_id)s::bigint is null or device.asset_id = %(asset_id)s)
   and series.id > %(after)s
 order by series.id
 limit %(limit)s
+
+-- name: latest_series
+-- The series of an asset, a site, or the sites that one may see, as one array.
+select coalesce(array_agg(id order by id), '{}')
+from (
+  select series.id
+  from series
+  join device on device.id = series.device_id
+  where (%(asset_id)s::bigint is null or device.asset_id = %(asset_id)s)
+    and (%(sites)s::text[] is null or device.site_id = any(%(sites)s))
+    and series.id > %(after)s
+  order by series.id
+  limit %(limit)s
+) as wanted
+
+-- name: unrolled_since
+-- Since when there are readings that no rollup has yet; null when every reading has its rollups.
+select min(from_ts)
+from rollup_due
+
+-- name: last_days
+-- The last day that each of these series has a rollup of, as arrays; those without are left out.
+select coalesce(array_agg(wanted.id), '{}'), coalesce(array_agg(spoken.bucket), '{}')
+from unnest(%(ids)s) as wanted (id)
+cross join lateral (
+  select rolled.bucket
+  from reading_1d as rolled
+  where rolled.series_id = wanted.id
+  order by rolled.bucket desc
+  limit 1
+) as spoken
+
+-- name: latest_within
+-- The newest reading of each of these series in a stretch of time, as arrays; those without are left out.
+-- Times are seconds since 1970: whole milliseconds would be worked out as numeric, at a tenth of the query's time.
+select coalesce(array_agg(wanted.id), '{}'),
+       coalesce(array_agg(date_part('epoch', latest.ts)), '{}'),
+       coalesce(array_agg(latest.value), '{}')
+from unnest(%(ids)s) as wanted (id)
+cross join lateral (
+  select reading.ts, reading.value
+  from reading
+  where reading.series_id = wanted.id
+    and reading.ts >= %(from)s
+    and reading.ts < %(to)s
+  order by reading.ts desc
+  limit 1
+) as latest
+
+-- name: latest_on_days
+-- The newest reading of each of these series on a day of its own, as the same arrays.
+select coalesce(array_agg(wanted.id), '{}'),
+       coalesce(array_agg(date_part('epoch', latest.ts)), '{}'),
+       coalesce(array_agg(latest.value), '{}')
+from unnest(%(ids)s, %(days)s) as wanted (id, day)
+cross join lateral (
+  select reading.ts, reading.value
+  from reading
+  where reading.series_id = wanted.id
+    and reading.ts >= wanted.day
+    and reading.ts < wanted.day + interval '24 hours'
+    and reading.ts >= %(from)s
+    and reading.ts < %(to)s
+  order by reading.ts desc
+  limit 1
+) as latest
