@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ingest.quarantine_reasons import Reason
+from ingest.quarantine_reasons import Reason, Unusable
 from tests.decoder_builders import RECEIVED_US, Spoken, settings_refusal
 
 BT = 1_772_438_398
@@ -42,6 +44,14 @@ def test_the_device_is_the_topic_the_base_name_or_the_whole_name():
     assert senml().hear(pack({"n": "t", "v": 1, "bt": BT}))[0].address == (7, "p-7")
     (told,) = by_base_name().hear(pack({"n": "urn:dev:mac:1", "v": 1, "bt": BT}))
     assert (told.address, told.samples[0].values) == ((7, "urn:dev:mac:1"), {"value": 1.0})
+    told = by_base_name().hear(
+        pack({"bt": BT, "n": "mac:1", "v": 1}, {"n": "mac:2", "v": 2}, {"bn": ":", "n": "m", "v": 3})
+    )
+    assert [(one.address[1], one.samples[0].values) for one in told] == [
+        ("mac:1", {"value": 1.0}),
+        ("mac:2", {"value": 2.0}),
+        ("m", {"m": 3.0}),
+    ]
     (told,) = by_base_name(unnamed="t").hear(pack({"bn": "urn:dev:mac:1", "v": 1, "bt": BT}))
     assert (told.address, told.samples[0].values) == ((7, "urn:dev:mac:1"), {"t": 1.0})
     assert by_base_name().refusal(pack({"v": 1})) == Reason.BAD_DEVICE_NAME
@@ -112,7 +122,12 @@ def test_what_is_no_number_follows_the_settings():
         (pack({"n": "a", "v": 10**400}), Reason.NOT_A_NUMBER),
         (pack({"n": "a", "s": 1e308, "bs": 1e308}), Reason.NOT_A_NUMBER),
         ('[{"n": "a", "v": 1, "v": 2}]', Reason.DUPLICATE_KEY),
-        ('[{"n": "a", "v": NaN}]', Reason.NOT_A_NUMBER),
+        ('[{"n": "a", "v": 1, "\\u0076": 1}]', Reason.DUPLICATE_KEY),
+        ('[{"bn": "a:b:", "v": 1, "v": 2}, {"n": "c:", "v": 3}]', Reason.DUPLICATE_KEY),
+        ('[{"n": "a\\u003a", "v": 1, "v": 1}]', Reason.DUPLICATE_KEY),
+        ('[{"n": "a", "v": 1, "\\u0076s": "x"}]', Reason.WRONG_SHAPE),
+        ('[{"n": "a", "vb": true, "vd": "eA"}]', Reason.WRONG_SHAPE),
+        ('[{"n": "a", "v": 1}, {"n": "b", "v": NaN}]', Reason.NOT_A_NUMBER),
         (pack({"n": "a", "v": 1}, {"n": "a", "v": 2}), Reason.BAD_TIMESTAMP),
         (pack({"bn": "a" * 60_000, "n": "a", "v": 1}) + " " * 6_000, Reason.TOO_LARGE),
     ],
@@ -120,6 +135,35 @@ def test_what_is_no_number_follows_the_settings():
 def test_a_pack_that_cannot_be_used_is_refused_by_name(payload, reason):
     """SPEC E5."""
     assert senml().refusal(payload) == reason
+
+
+NUMBERS = st.sampled_from([0, 1, -5, 0.1, BT, BT + 0.25, 2**28, 2**28 - 1, 2**36, 1e15, 1e308, -1e308, 10**400, True])
+NAMES = st.sampled_from(["a", "b", "a:b", "urn:dev:", "", ":", "温度", "\x01", '"', "\\"])
+RECORDS = st.fixed_dictionaries(
+    {"n": NAMES},
+    optional={
+        **dict.fromkeys(("bt", "bv", "bs", "t", "v", "s"), NUMBERS),
+        **dict.fromkeys(("bn", "u", "vs", "vd"), NAMES),
+        "vb": st.booleans(),
+        "bver": st.sampled_from([10, 11, 5.0]),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"device_from": "base_name", "booleans": "number"}, {"metric": "full_name", "nothing": "ignore"}]
+)
+@given(records=st.lists(RECORDS, max_size=4), is_escaped=st.booleans())
+def test_a_pack_says_the_same_with_a_field_that_nobody_knows_in_it(settings, records, is_escaped):
+    """Packs of known fields are read at once, others record by record."""
+    said = []
+    for more in ({}, {"new": 1}):
+        payload = json.dumps([{**record, **more} for record in records], ensure_ascii=is_escaped)
+        try:
+            said.append(list(senml(**settings).hear(payload)))
+        except Unusable as refusal:
+            said.append((refusal.reason, str(refusal)))
+    assert said[0] == said[1]
 
 
 def test_fields_that_nobody_knows_are_passed_over():
