@@ -19,7 +19,7 @@ from ingest.slices import whole
 from ingest.source import Message, Source
 from ingest.worker import Worker
 from runtime.broker_probe import probe_broker
-from runtime.embedded_broker import find_mosquitto
+from runtime.embedded_broker import EmbeddedBroker, find_mosquitto
 from storage.database import connect
 from tests.ingest_builders import (
     CLOCK,
@@ -206,20 +206,30 @@ def test_subscriptions_change_at_run_time_and_hold_over_a_reconnect(broker, sour
         assert [message.payload for message in drain(again, 1)] == [b"5"]  # the session remembered
 
 
-def test_subscriptions_of_an_earlier_run_are_given_up_when_named(broker, source_of):
-    """The session outlives the process; so does a filter that nobody wants any more."""
-    client_id = fresh_client_id()
-    source_of(client_id, {*NATIVE, "mill/#"}).close()
-    source = lanes(broker, client_id)
+def test_subscriptions_of_an_earlier_run_are_given_up_when_named(server_folder):
+    """The session outlives the process; so does a filter that nobody wants any more. The broker is away while it is
+    named, so that only the connect can give it up."""
+    server = EmbeddedBroker(server_folder / f"broker-lanes-{next(_ports)}")
+    url, client_id = server.start(), fresh_client_id()
+    earlier = lanes(url, client_id, {*NATIVE, "mill/#"})
     try:
-        source.listen_to(NATIVE, stale={"mill/#"})  # before the broker has answered
+        until(lambda: earlier.is_listening, "it listens")
+    finally:
+        earlier.close()
+        server.stop()
+    source = lanes(url, client_id)
+    try:
+        source.listen_to(NATIVE, stale={"mill/#"})
+        assert not source.is_connected
+        assert server.start() == url
         until(lambda: source.is_listening, "it listens")
-        time.sleep(0.5)
-        with a_publisher(broker) as publisher:
+        with a_publisher(url) as publisher:
             publisher.send([("mill/a", b"1"), (topic(), b"2")])
             assert [message.payload for message in drain(source, 1)] == [b"2"]
+            assert source.poll(10, 0.5).messages == []
     finally:
         source.close()
+        server.stop()
 
 
 def test_it_is_announced_once_all_that_is_asked_for_is_granted(broker):
