@@ -152,7 +152,7 @@ where partition = %(partition)s
 -- Save the state of devices.
 insert into checkpoint (partition, device_id, layout, state, updated_at)
 select %(partition)s, saved.device_id, %(layout)s, saved.state, %(now)s
-from unnest(%(device_ids)s::bigint[], %(states)s::bytea[]) as saved (device_id, state)
+from unnest(%(device_ids)s::bigint[], %(states)b::bytea[]) as saved (device_id, state)
 on conflict (partition, device_id) do update
 set layout = excluded.layout,
     state = excluded.state,
