@@ -26,7 +26,7 @@ types: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
 
-# Fault injection: kills, outages, a bad network, a full disk. About an hour; needs mosquitto, and root for the full disk.
+# Fault injection: kills, outages, a bad network, a full disk. About 40 minutes; needs mosquitto, and root for the full disk.
 campaign-ingest: $(VENV)/.dev
 	$(BIN)/python -m bench.campaign $(ARGS)
 

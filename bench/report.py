@@ -29,6 +29,11 @@ def write_section(title: str, body: str, path: Path = RESULTS) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def read_section(title: str, path: Path = RESULTS) -> str:
+    """Return what stands under a title, its stamp included; nothing when there is no such title."""
+    return _sections(path.read_text(encoding="utf-8")).get(title, "") if path.exists() else ""
+
+
 def _sections(text: str) -> dict[str, str]:
     parts = _SECTION.split(text)[1:]
     return {part.partition("\n")[0].strip(): part.partition("\n")[2].strip() + "\n" for part in parts}

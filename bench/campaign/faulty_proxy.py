@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import socket
 import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 SLICE_BYTES = 7
 _READ_BYTES = 65_536
@@ -26,11 +28,20 @@ class Faults:
     happened: dict[str, int] = field(default_factory=lambda: {"refused": 0, "reset": 0, "stalled": 0, "sliced": 0})
 
 
+class Heard(Protocol):
+    """Is told what passes, before it is passed on."""
+
+    def __call__(self, connection: int, data: bytes, *, is_from_broker: bool) -> None:
+        """Take note of these bytes; each connection has a number of its own."""
+
+
 class FaultyProxy:
     """Listens on loopback and passes connections on to ``target`` (a port, or the path of a Unix socket)."""
 
-    def __init__(self, target: int | str, seed: int) -> None:
+    def __init__(self, target: int | str, seed: int, heard: Heard | None = None) -> None:
         self.faults = Faults()
+        self._heard = heard
+        self._connections = 0
         self._target = target
         self._random = random.Random(seed)
         self._writers: set[asyncio.StreamWriter] = set()
@@ -82,10 +93,12 @@ class FaultyProxy:
             return
         both = (writer, far_writer)
         self._writers.update(both)
+        self._connections += 1
+        near, far = ((self._connections, side) for side in (False, True))
         try:
-            await asyncio.gather(self._pump(reader, far_writer, both), self._pump(far_reader, writer, both))
-        except OSError:
-            pass
+            await asyncio.gather(self._pump(reader, far_writer, both, near), self._pump(far_reader, writer, both, far))
+        except (OSError, asyncio.CancelledError):
+            pass  # cancelled when the proxy closes: the end of this connection, and nobody waits for it
         finally:
             for one in both:
                 self._writers.discard(one)
@@ -96,9 +109,12 @@ class FaultyProxy:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         both: tuple[asyncio.StreamWriter, asyncio.StreamWriter],
+        place: tuple[int, bool],
     ) -> None:
         happened = self.faults.happened
         while data := await reader.read(_READ_BYTES):
+            if self._heard is not None:
+                self._heard(place[0], data, is_from_broker=place[1])
             if self.faults.stall:
                 happened["stalled"] += 1
             while self.faults.stall:
@@ -129,6 +145,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     """Close with RST instead of FIN: what was on its way is gone."""
     sock = writer.get_extra_info("socket")
     if sock is not None and sock.family != socket.AF_UNIX:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(OSError):  # closed already, while what it read waits in a stall
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport = writer.transport
     transport.abort()

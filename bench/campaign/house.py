@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,11 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import LiteralString, Self
 
 import psycopg
 
+from bench.campaign.progress import telling
 from bench.campaign.sender import CHATTERER, EVENT_EVERY, SITE, Sender, Stream
 from runtime.embedded_broker import EmbeddedBroker, MosquittoBroker
 from runtime.embedded_postgres import EmbeddedPostgres
@@ -30,19 +33,32 @@ Broker = EmbeddedBroker | MosquittoBroker
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What arrived of what was acknowledged. ``lost`` and ``doubled`` count messages by identity."""
+    """What arrived of what was acknowledged, by identity: ``missing`` and ``reported`` are numbers of messages.
+
+    ``reported`` is what the gap report says is missing.
+    """
 
     sent: int
-    lost: int
+    missing: frozenset[int]
+    reported: frozenset[int]
     doubled: int
     wrong: int
-    gaps: int
     quarantined: int
 
     @property
+    def lost(self) -> int:
+        """How many are not there."""
+        return len(self.missing)
+
+    @property
     def is_whole(self) -> bool:
-        """Whether every message is there once, as it was sent."""
-        return not (self.lost or self.doubled or self.wrong or self.quarantined)
+        """Whether every message is there once, as it was sent, and none is said to be missing."""
+        return not (self.missing or self.reported or self.doubled or self.wrong or self.quarantined)
+
+    @property
+    def is_honest(self) -> bool:
+        """Whether everything but what is missing is as it was sent, and exactly that is said to be missing."""
+        return self.missing == self.reported and not (self.doubled or self.wrong or self.quarantined)
 
 
 class House:
@@ -62,11 +78,14 @@ class House:
         self.ingester_url: str | None = None
         self._ingester: subprocess.Popen[bytes] | None = None
         self.kills = {"ingester": 0, "database": 0, "broker": 0}
+        self._senders: list[Sender] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for sender in self._senders:
+            sender.stop()
         if self._ingester is not None:
             self._ingester.terminate()
             try:
@@ -86,6 +105,17 @@ class House:
         """The ingester's process."""
         assert self._ingester is not None
         return self._ingester.pid
+
+    def send(self, stream: Stream) -> Sender:
+        """Send a stream, at the latest until the house is left."""
+        self._senders.append(Sender(stream))
+        return self._senders[-1]
+
+    def told(self) -> str:
+        """Where things are, in a line."""
+        sent = " and ".join(f"{one.acknowledged:,}" for one in self._senders if not one.stream.is_chatter)
+        kills = "".join(f", {times} kills of the {name}" for name, times in self.kills.items() if times)
+        return f"{sent or 'nothing'} acknowledged, {self.stored():,} stored{kills}"
 
     def start_ingester(self) -> None:
         """Start it; the first time, wait until the broker keeps messages for it."""
@@ -134,6 +164,11 @@ class House:
         self._ingester.kill()
         self._ingester.wait(20)
 
+    def kill(self, pid: int | None) -> None:
+        """Kill -9."""
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
     def kill_ingester(self) -> None:
         """Kill -9, and start it again as the supervisor would."""
         self.stop_ingester()
@@ -142,17 +177,48 @@ class House:
 
     def kill_database(self) -> None:
         """Kill -9 of the postmaster, and start it again."""
-        self._kill(self.postgres.pid)
+        self.kill(self.postgres.pid)
         self.kills["database"] += 1
         time.sleep(0.2)
         self.postgres.start()
 
-    def kill_broker(self) -> None:
+    def kill_broker(self, when_dead: Callable[[], None] = lambda: None) -> None:
         """Kill -9 of the broker, and start it again on its port."""
-        self._kill(self.broker.pid)
+        self.kill(self.broker.pid)
         self.kills["broker"] += 1
+        when_dead()
         time.sleep(0.2)
         self.broker.start()
+
+    @contextmanager
+    def storing_held_up(self) -> Iterator[None]:
+        """Let the ingester begin to store and not end; then its session at the database is cut off.
+
+        Whoever acknowledges before it commits has acknowledged by now what is not stored.
+        """
+        with connect(self.dsn) as connection:
+            connection.execute("set local lock_timeout = '10s'")
+            connection.execute("lock table reading, event in share mode")
+            try:
+                yield
+            finally:
+                connection.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where backend_type = 'client backend' and wait_event_type = 'Lock'"
+                )
+
+    def queued(self) -> dict[str, float]:
+        """What the ingester's metrics say waits in it, by metric and lane; nothing while it tells nothing."""
+        try:
+            text = (self.folder / "data" / "metrics" / "ingest.prom").read_text(encoding="utf-8")
+        except OSError:
+            return {}
+        return {f"{unit} {lane}": float(value) for unit, lane, value in _QUEUED.findall(text)}
+
+    def memory_mb(self) -> float:
+        """The ingester's resident memory."""
+        pages = int(Path(f"/proc/{self.ingester_pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def stored(self) -> int:
         """How many messages are in the tables."""
@@ -175,24 +241,22 @@ class House:
 
     def count(self, stream: Stream, sent: int) -> Count:
         """Compare, message by message, what is stored with what the broker acknowledged."""
+        told = {
+            "sent": sent,
+            "devices": stream.devices,
+            "start": datetime.fromtimestamp(stream.start_ms / 1000, UTC),
+            "every": EVENT_EVERY,
+            "chatterer": CHATTERER,
+        }
         with connect(self.dsn) as connection:
-            connection.execute("set statement_timeout = 0")
-            row = connection.execute(
-                _COUNT,
-                {
-                    "sent": sent,
-                    "devices": stream.devices,
-                    "start": datetime.fromtimestamp(stream.start_ms / 1000, UTC),
-                    "every": EVENT_EVERY,
-                    "chatterer": CHATTERER,
-                },
-            ).fetchone()
+            connection.execute("set statement_timeout = '300s'")
+            missing, reported = (
+                frozenset(int(number) for (number,) in connection.execute(query, told).fetchall())
+                for query in (_MISSING, _REPORTED)
+            )
+            row = connection.execute(_OTHERWISE, told).fetchone()
         assert row is not None
-        return Count(sent, *(int(value) for value in row))
-
-    def missing_but_reported(self) -> int:
-        """How many messages the gap report says are missing."""
-        return self._one("select coalesce(sum(missing), 0) from sequence_gap")
+        return Count(sent, missing, reported, *(int(value) for value in row))
 
     def _one(self, query: LiteralString, *values: object) -> int:
         try:
@@ -202,36 +266,45 @@ class House:
             return 0
         return int(row[0]) if row is not None else 0
 
-    def _kill(self, pid: int | None) -> None:
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
 
+_QUEUED = re.compile(r'^wearsight_ingest_queued_(messages|bytes)\{lane="(\w+)"\} (\S+)$', re.MULTILINE)
 
 # Every message of the stream by its identity (device, seq), joined with what is stored.
-_COUNT = """
+_MISSING = """
 with message as (
   select n, 'd' || n %% %(devices)s as name, n / %(devices)s as seq,
          (n / %(devices)s) %% %(every)s = %(every)s - 1 as is_event
   from generate_series(0, %(sent)s - 1) as n
 ), stored_reading as (
+  select device.name, reading.ts
+  from reading join series on series.id = reading.series_id join device on device.id = series.device_id
+), stored_event as (
+  select device.name, substr(event.code, 2)::bigint as seq from event join device on device.id = event.device_id
+)
+select n from message left join stored_reading as r
+    on r.name = message.name and r.ts = %(start)s + message.seq * interval '1 second'
+  where not is_event and r.ts is null
+union
+select n from message left join stored_event as e on e.name = message.name and e.seq = message.seq
+  where is_event and e.seq is null
+"""
+_REPORTED = """
+select seq * %(devices)s + substr(device.name, 2)::bigint
+from sequence_gap join device on device.id = sequence_gap.device_id
+cross join lateral generate_series(after_sequence + 1, before_sequence - 1) as seq
+"""
+_OTHERWISE = """
+with stored_reading as (
   select device.name, reading.ts, reading.value
   from reading join series on series.id = reading.series_id join device on device.id = series.device_id
   where device.name <> %(chatterer)s
 ), stored_event as (
-  select device.name, event.ts, substr(event.code, 2)::bigint as seq, count(*) as times
-  from event join device on device.id = event.device_id group by 1, 2, 3
+  select device.name, substr(event.code, 2)::bigint as seq from event join device on device.id = event.device_id
 )
-select (select count(*) from message left join stored_reading as r
-          on r.name = message.name and r.ts = %(start)s + message.seq * interval '1 second'
-        where not is_event and r.ts is null)
-     + (select count(*) from message left join stored_event as e on e.name = message.name and e.seq = message.seq
-        where is_event and e.seq is null),
-       (select coalesce(sum(times - 1), 0) from stored_event)
-     + (select count(*) from stored_reading) + (select count(*) from stored_event)
+select (select count(*) from stored_reading) + (select count(*) from stored_event)
      - (select count(*) from (select distinct name, ts from stored_reading) as once)
      - (select count(*) from (select distinct name, seq from stored_event) as once),
        (select count(*) from stored_reading where ts <> %(start)s + value * interval '1 second'),
-       (select coalesce(sum(missing), 0) from sequence_gap),
        (select count(*) from quarantine)
 """
 
@@ -244,7 +317,10 @@ def a_house(
     folder = Path(tempfile.mkdtemp(prefix="wc-", dir="/tmp"))
     folder.chmod(0o755)
     try:
-        with House(folder, broker(folder / "broker"), bug=bug, postgres_folder=postgres_folder) as house:
+        with (
+            House(folder, broker(folder / "broker"), bug=bug, postgres_folder=postgres_folder) as house,
+            telling(house.told),
+        ):
             yield house
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -258,10 +334,12 @@ def a_stream(house: House, messages: int, *, per_second: int = 0, port: int | No
 
 
 def at_shares(sender: Sender, stream: Stream, steps: int, act: Callable[[int], None]) -> None:
-    """Call ``act`` with 0, 1, ... as the stream passes each of ``steps`` equal parts."""
+    """Call ``act`` with 0, 1, ... as the stream passes each of ``steps`` equal parts, all within 900 s."""
+    deadline = time.monotonic() + 900
     for step in range(steps):
         goal = stream.messages * (step + 1) // (steps + 1)
-        wait_until(lambda goal=goal: sender.acknowledged >= goal, f"{goal} messages are acknowledged", 900)
+        left_s = deadline - time.monotonic()
+        wait_until(partial(sender.has_reached, goal), f"{goal} messages are acknowledged", left_s)
         act(step)
 
 

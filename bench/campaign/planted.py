@@ -10,7 +10,10 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
+import psycopg
+
 from ingest.mailbox import Mailbox
+from ingest.ownership import Move
 from ingest.sequence import SequenceTrack
 from ingest.source import Batch, Message
 from ingest.worker import Worker
@@ -23,11 +26,38 @@ def acknowledge_early() -> None:
     """Acknowledge what was received before it is stored, as auto-acknowledgement does."""
     store = Worker._store
 
-    def early(worker: Worker, messages: Sequence[Message], *more: object) -> None:
+    def early(worker: Worker, messages: Sequence[Message], *more: Move) -> None:
         worker._source.commit(Batch(worker._source.partition, messages, settled=True, caught_up=False))
         store(worker, messages, *more)
 
-    Worker._store = early  # type: ignore[method-assign]
+    Worker._store = early  # type: ignore[method-assign, assignment]
+
+
+class _Failed(BaseException):
+    """Not an Exception, so that nobody on the way takes it for trouble with the data."""
+
+
+def store_once() -> None:
+    """Take a batch for stored, and acknowledge it, though the database failed in the middle."""
+    store, wait = Worker._store, Worker._wait_for_database
+
+    def fail(worker: Worker, error: psycopg.Error) -> None:
+        if worker in storing:
+            raise _Failed
+        wait(worker, error)
+
+    storing: set[Worker] = set()
+
+    def once(worker: Worker, messages: Sequence[Message], *more: Move) -> None:
+        storing.add(worker)
+        try:
+            store(worker, messages, *more)
+        except _Failed:
+            pass
+        finally:
+            storing.discard(worker)
+
+    Worker._store, Worker._wait_for_database = once, fail  # type: ignore[method-assign, assignment]
 
 
 def take_without_bound() -> None:
@@ -37,12 +67,13 @@ def take_without_bound() -> None:
 
 def forget_gaps() -> None:
     """Look away when numbers are missing."""
-    SequenceTrack._open = lambda _track, _gap: None  # type: ignore[method-assign]
+    SequenceTrack._open = lambda _track, _gap: None  # type: ignore[method-assign, assignment]
 
 
 BUGS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
     "acknowledge_early": acknowledge_early,
+    "store_once": store_once,
     "take_without_bound": take_without_bound,
     "forget_gaps": forget_gaps,
 }

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import multiprocessing
 import select
-import socket
-import struct
 import time
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
+
+from bench.campaign import packets
 
 SITE = "campaign"
 EVENT_EVERY = 50
@@ -21,7 +21,6 @@ CHATTERER = "c0"
 CHATTER_TOPIC = f"wearsight/v1/{SITE}/{CHATTERER}/telemetry".encode()
 _WINDOW = 500
 _PACKET_IDS = 65_535
-_KEEPALIVE_S = 60
 _SILENT_AFTER_S = 10.0
 
 
@@ -52,6 +51,7 @@ class Sender:
     """A stream on its way, in a process of its own."""
 
     def __init__(self, stream: Stream) -> None:
+        self.stream = stream
         context = multiprocessing.get_context("spawn")
         self._acknowledged: Synchronized[int] = context.Value("q", 0)
         self._process = context.Process(target=_run, args=(stream, self._acknowledged), daemon=True)
@@ -64,8 +64,19 @@ class Sender:
 
     @property
     def is_done(self) -> bool:
-        """Whether everything is acknowledged."""
+        """Whether everything is acknowledged. Raises RuntimeError when the sender fell over its own feet."""
+        if self._process.exitcode:
+            raise RuntimeError(f"the sender ended with code {self._process.exitcode}; {self.acknowledged} acknowledged")
         return not self._process.is_alive()
+
+    def has_reached(self, number: int) -> bool:
+        """Say whether so many messages are acknowledged."""
+        return self.acknowledged >= number
+
+    def stop(self) -> None:
+        """Give up what is left to send."""
+        self._process.kill()
+        self._process.join(5)
 
     def finish(self, within_s: float) -> int:
         """Wait until everything is acknowledged and return how many messages that were."""
@@ -73,6 +84,12 @@ class Sender:
         if not self.is_done:
             raise TimeoutError(f"not within {within_s:.0f} s: all is acknowledged; {self.acknowledged} are")
         return self.acknowledged
+
+
+def number_of(stream: Stream, topic: bytes, payload: bytes) -> int | None:
+    """Return which message of the stream this is; None for what is not of it."""
+    name = topic.split(b"/")[3]
+    return json.loads(payload)["seq"] * stream.devices + int(name[1:]) if name[:1] == b"d" else None
 
 
 def message(stream: Stream, number: int) -> tuple[bytes, bytes]:
@@ -96,14 +113,14 @@ def _run(stream: Stream, acknowledged: Synchronized[int]) -> None:
     sent, began = stream.first, time.monotonic()
     while sent < stream.messages or waiting:
         try:
-            with _connect(stream) as connection:
-                connection.sendall(b"".join(_repeated(packet) for _, packet in waiting.values()))
+            with packets.connect(stream.port, stream.client_id) as connection:
+                connection.sendall(b"".join(packets.repeated(packet) for _, packet in waiting.values()))
                 heard, buffered = time.monotonic(), b""
                 while sent < stream.messages or waiting:
                     fresh = []
                     while len(waiting) < _WINDOW and sent < _allowed(stream, began):
                         packet_id = 0 if stream.is_chatter else sent % _PACKET_IDS + 1
-                        packet = _publish(*message(stream, sent), packet_id)
+                        packet = packets.publish(*message(stream, sent), packet_id)
                         if packet_id:
                             waiting[packet_id] = (sent, packet)
                         fresh.append(packet)
@@ -128,47 +145,6 @@ def _allowed(stream: Stream, began: float) -> int:
     if not stream.per_second:
         return stream.messages
     return min(stream.messages, stream.first + int((time.monotonic() - began) * stream.per_second))
-
-
-def _connect(stream: Stream) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", stream.port), 5)
-    connection.settimeout(10)
-    client_id = stream.client_id.encode()
-    body = b"\x00\x04MQTT\x04\x00" + struct.pack(">HH", _KEEPALIVE_S, len(client_id)) + client_id
-    try:
-        connection.sendall(b"\x10" + _length(len(body)) + body)
-        answer = b""
-        while len(answer) < 4:
-            more = connection.recv(4 - len(answer))
-            if not more:
-                raise OSError("no answer to CONNECT")
-            answer += more
-        if answer[0] != 0x20 or answer[3] != 0:
-            raise OSError(f"refused: {answer!r}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _publish(topic: bytes, payload: bytes, packet_id: int) -> bytes:
-    """Return a packet of QoS 1, or without an id of QoS 0."""
-    number = struct.pack(">H", packet_id) if packet_id else b""
-    body = struct.pack(">H", len(topic)) + topic + number + payload
-    return (b"\x32" if packet_id else b"\x30") + _length(len(body)) + body
-
-
-def _repeated(packet: bytes) -> bytes:
-    return bytes([packet[0] | 0x08]) + packet[1:]
-
-
-def _length(value: int) -> bytes:
-    found = bytearray()
-    while True:
-        value, low = value >> 7, value & 0x7F
-        found.append(low | (0x80 if value else 0))
-        if not value:
-            return bytes(found)
 
 
 def _take_acknowledgements(data: bytes, waiting: _Waiting) -> bytes:
