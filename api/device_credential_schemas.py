@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from api.schemas import Asked, Told, Word
 from domain.broker_grants import FILTERS_LIMIT
 from domain.topic_filters import MAX_FILTER_LENGTH, check_filter
+from storage.device_credentials import CredentialRow, IssuedCredential
 
 
 def _a_filter(value: str) -> str:
@@ -21,30 +22,10 @@ TopicFilter = Annotated[str, StringConstraints(min_length=1, max_length=MAX_FILT
 TopicFilters = Annotated[list[TopicFilter], Field(max_length=FILTERS_LIMIT, default_factory=list)]
 
 
-class IssuedCredentialShape(Told):
-    """A user of the broker and its secret, which is shown this once and not stored."""
-
-    id: int
-    username: str
-    secret: str
-    issued_at: datetime
-
-
-class CredentialShape(Told):
-    """A user of the broker. People are given by their logins; the secret is not stored."""
-
-    id: int
-    username: str
-    issued_at: datetime
-    issued_by: str
-    revoked_at: datetime | None
-    revoked_by: str | None
-
-
 class Credentials(Told):
     """A page of credentials, newest first, revoked ones included."""
 
-    items: list[CredentialShape]
+    items: list[CredentialRow]
     next_cursor: str | None
 
 
@@ -77,7 +58,7 @@ class GatewayShape(Told):
 class NewGatewayShape(GatewayShape):
     """A gateway just added, with its first credential."""
 
-    credential: IssuedCredentialShape
+    credential: IssuedCredential
 
 
 class Gateways(Told):

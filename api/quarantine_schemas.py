@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -10,35 +11,18 @@ from pydantic import Field, StringConstraints, model_validator
 from api.adoption_schemas import FeedAddress, NativeAddress
 from api.register_schemas import Text
 from api.schemas import PAGE_LIMIT, Asked, Key, Told
-
-
-class QuarantinedShape(Told):
-    """A message set aside, without its bytes."""
-
-    id: int
-    received_at: datetime
-    last_received_at: datetime
-    times_received: int
-    topic: str
-    payload_bytes: int
-    reason: str
-    detail: str
-    site: str | None
-    device: str | None
-    feed_id: int | None
-    replay_requested_at: datetime | None
-    replayed_at: datetime | None
-    replay_result: str | None
+from storage.quarantine import Quarantined
 
 
 class Quarantine(Told):
     """A page of messages set aside, newest first."""
 
-    items: list[QuarantinedShape]
+    items: list[Quarantined]
     next_cursor: str | None
 
 
-class QuarantinedMessage(QuarantinedShape):
+@dataclass(frozen=True, slots=True)
+class QuarantinedMessage(Quarantined):
     """A message set aside with its first bytes, as text (bytes that are no UTF-8 escaped) and as base64."""
 
     payload_text: str

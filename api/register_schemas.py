@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 
 from api.schemas import Asked, Key, Latitude, Line, Longitude, LowWord, Moment, Tag, Told, Word
-from storage.assets import AssetStatus
+from storage.assets import AssetStatus, AssetType, Gap
 from storage.components import Component
 from storage.register_files import RegisterFileRow
 from storage.register_import import ImportKind, RowChange
@@ -120,18 +120,10 @@ class AreaChange(Changed):
     name: Text
 
 
-class AssetTypeShape(Told):
-    """A class of equipment."""
-
-    id: str
-    name_en: str
-    name_zh: str
-
-
 class AssetTypes(Told):
     """All classes of equipment."""
 
-    items: list[AssetTypeShape]
+    items: list[AssetType]
 
 
 class DeviceState(Told):
@@ -358,20 +350,10 @@ class DeviceChange(Changed):
         return self
 
 
-class GapShape(Told):
-    """Messages that never came."""
-
-    id: int
-    after_sequence: int
-    before_sequence: int
-    missing: int
-    seen_at: datetime
-
-
 class Gaps(Told):
     """A page of gaps, newest first."""
 
-    items: list[GapShape]
+    items: list[Gap]
     next_cursor: str | None
 
 

@@ -1,4 +1,7 @@
-"""Who changed what in the register, and what was removed from quarantine: append-only, by trigger where it can be."""
+"""Who changed what in the register and in who may publish, and what was removed from quarantine: append-only.
+
+Triggers write it, except where a row holds what the audit must not: the hashes of credentials, the bytes of messages.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,6 @@ def act_as(connection: Connection, person_id: int, now: datetime) -> None:
 
 
 def changes_of_asset(connection: Connection, asset_id: int, *, before: int | None, limit: int) -> list[Change]:
-    """Return changes of an asset, its components, devices and files with ids below ``before``, newest first."""
+    """Return changes of an asset and of what belongs to it, with ids below ``before``, newest first."""
     rows = connection.execute(QUERIES["changes_of_asset"], {"asset_id": asset_id, "before": before, "limit": limit})
     return [Change(*row) for row in rows]

@@ -1,5 +1,7 @@
 """Credentials of devices and gateways for the broker: issued, listed, revoked; and all that brokers must know of them.
 
+Whatever changes here is noted in the audit by the statement that changes it: who, what and when, never a hash.
+
 A secret is 192 random bits and is shown once. What is stored are two quick hashes of it, in the formats that brokers
 check by themselves. Slow hashes protect passwords that people choose; nobody guesses 192 bits however quick a guess
 is, while a broker that restarts under ten thousand devices checks ten thousand of them at once.
@@ -13,6 +15,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 import bcrypt
 from psycopg import Connection
@@ -80,6 +83,13 @@ class CredentialRow:
     revoked_by: str | None
 
 
+class State(StrEnum):
+    """Whether a gateway may connect: it has a credential in force, or none."""
+
+    IN_FORCE = "in_force"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayRow:
     """A gateway: its filters, and how many live credentials it has."""
@@ -105,8 +115,14 @@ def owner_of_gateway(gateway: GatewayRow) -> Owner:
 
 
 def new_secret() -> str:
-    """Return 192 random bits as text that any configuration file takes."""
-    return secrets.token_urlsafe(_SECRET_BYTES)
+    """Return 192 random bits as text that any configuration file and command line takes.
+
+    It begins with a letter or a digit: ``-P -abc`` is two options to ``mosquitto_pub``. To draw again until it does
+    costs a twentieth of one bit.
+    """
+    while not (secret := secrets.token_urlsafe(_SECRET_BYTES))[0].isalnum():
+        pass
+    return secret
 
 
 def hash_secret(secret: str) -> Hashes:
@@ -163,8 +179,8 @@ def credentials_of(
 def revoke(connection: Connection, owner: Owner, credential_id: int, person_id: int, now: datetime) -> bool:
     """End a credential; False when the owner has none of this id. Twice is harmless: the first time stays noted."""
     asked = {"device_id": owner.device_id, "gateway_id": owner.gateway_id, "id": credential_id}
-    changed = connection.execute(QUERIES["revoke_credential"], {**asked, "person_id": person_id, "now": now})
-    return changed.rowcount > 0
+    connection.execute(QUERIES["revoke_credentials"], {**asked, "person_id": person_id, "now": now})
+    return connection.execute(QUERIES["has_credential"], asked).fetchone() == (True,)
 
 
 def add_gateway(
@@ -196,19 +212,29 @@ def gateways(
     *,
     sites: Sequence[str] | None,
     gateway_id: int | None = None,
+    site: str | None = None,
+    state: State | None = None,
     after: int = 0,
     limit: int = 50,
 ) -> list[GatewayRow]:
-    """Return gateways with ids above ``after``, only of ``sites`` unless None."""
-    asked = {"sites": None if sites is None else list(sites), "id": gateway_id, "after": after, "limit": limit}
+    """Return gateways with ids above ``after``, only of ``sites`` unless None, that match every filter given."""
+    asked = {
+        "sites": None if sites is None else list(sites),
+        "id": gateway_id,
+        "site": site,
+        "state": state,
+        "after": after,
+        "limit": limit,
+    }
     return [GatewayRow(*row) for row in connection.execute(QUERIES["gateways"], asked).fetchall()]
 
 
 def remove_gateway(connection: Connection, gateway_id: int, person_id: int, now: datetime) -> None:
     """Remove a gateway and revoke its credentials."""
-    asked = {"id": gateway_id, "person_id": person_id, "now": now}
-    connection.execute(QUERIES["revoke_credentials_of_gateway"], asked)
-    connection.execute(QUERIES["remove_gateway"], asked)
+    by = {"person_id": person_id, "now": now}
+    held = {"id": None, "device_id": None, "gateway_id": gateway_id}
+    connection.execute(QUERIES["revoke_credentials"], {**held, **by})
+    connection.execute(QUERIES["remove_gateway"], {"id": gateway_id, **by})
 
 
 def live_logins(connection: Connection) -> list[Login]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from psycopg import Connection
 
-from storage import quarantine, service_alarms
+from storage import device_credentials, quarantine, service_alarms
 from storage.feeds import Feed, FeedDraft, create_feed
 from storage.people import create_person
 from storage.quarantine import SetAside
@@ -73,6 +73,17 @@ def a_lossy_device(connection: Connection) -> None:
         " where id = 1",
         (NOW,),
     )
+
+
+def some_gateways(connection: Connection, actor: Actor) -> None:
+    """Add a gateway that has rotated its credential, and one that has none."""
+    assert actor.person_id is not None
+    by = {"person_id": actor.person_id, "now": NOW - 60 * MINUTE}
+    for name, publish, hears in (("hall-1", ["line/+", "line/extra"], ["line/commands"]), ("yard", ["yard/#"], [])):
+        device_credentials.add_gateway(connection, site=SITE, name=name, publish=publish, subscribe=hears, **by)
+    owner = device_credentials.owner_of_gateway(device_credentials.gateways(connection, sites=None)[0])
+    first, _ = (device_credentials.issue(connection, owner, **by) for _ in range(2))
+    device_credentials.revoke(connection, owner, first.id, actor.person_id, NOW)
 
 
 def a_silent_feed(connection: Connection) -> None:

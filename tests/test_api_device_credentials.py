@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from storage.device_credentials import LIVE_LIMIT, listen_for_changes, live_logins
-from tests.api_builders import NORTH, SOUTH, Api, a_device, an_api, an_asset
+from storage.device_credentials import LIVE_LIMIT, listen_for_changes, live_logins, new_secret
+from tests.api_builders import NORTH, NOW, SOUTH, Api, a_device, an_api, an_asset
 from ticketing.actors import Role
 
 
@@ -63,6 +63,18 @@ def test_a_credential_is_shown_once_and_only_its_hashes_are_stored(api: Api, dev
         (login,) = live_logins(connection)
     assert bcrypt.checkpw(issued["secret"].encode(), login.hashes.bcrypt_hash.encode())
     assert login.grant.publish[0] == "wearsight/v1/north/dev-1/telemetry"
+
+
+def test_a_secret_never_begins_with_what_a_command_line_takes_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter(["-abc", "_abc", "-", "7-_abc", "spare"])
+    monkeypatch.setattr("storage.device_credentials.secrets.token_urlsafe", lambda size: next(drawn))
+    assert new_secret() == "7-_abc"
+    monkeypatch.undo()
+    secrets = [new_secret() for _ in range(2_000)]
+    assert all(one[0].isalnum() and one.isascii() for one in secrets)
+    assert {len(one) for one in secrets} == {32}, "192 bits"
+    assert len(set(secrets)) == 2_000
+    assert {"-", "_"} < set("".join(secrets)), "only the first character is chosen"
 
 
 def test_rotation_is_a_second_one_and_then_the_end_of_the_first(api: Api, device: int) -> None:
@@ -148,6 +160,59 @@ def test_a_gateway_that_would_speak_for_others_is_refused_in_words(api: Api) -> 
     assert api.post("/gateways", a_gateway(publish=["a/#/b"])).status_code == 422
     assert api.post("/gateways", a_gateway(site=SOUTH), Role.PLANNER, NORTH).status_code == 404
     assert api.get("/gateways").json()["items"] == []
+
+
+def trail(api: Api, *nouns: str) -> list[tuple[object, ...]]:
+    """The audit of these nouns, oldest first: who, where, what, before and after."""
+    with api.pool.connection() as connection:
+        return connection.execute(
+            "select login, at, site_id, asset_id, noun, record_id, before, after from audit"
+            " left join person on person.id = person_id where noun = any(%s) order by audit.id",
+            [list(nouns)],
+        ).fetchall()
+
+
+def test_the_audit_says_who_issued_and_revoked_a_devices_credential(api: Api, device: int) -> None:
+    path = f"/devices/{device}/credentials"
+    made = api.post(path, {}, Role.PLANNER, NORTH).json()
+    api.clock.move(timedelta(hours=1))
+    assert delete(api, f"{path}/{made['id']}") == 204
+    assert delete(api, f"{path}/{made['id']}", Role.PLANNER) == 204, "twice is harmless"
+    assert delete(api, f"{path}/{made['id'] + 1}") == 404
+    asset = api.get(f"/devices/{device}").json()["asset_id"]
+    later = NOW + timedelta(hours=1)
+    where = (NORTH, asset, "credential", "north.dev-1.1")
+    assert trail(api, "credential") == [
+        ("planner.north", NOW, *where, None, {"device_id": device}),
+        ("admin.everywhere", later, *where, {"revoked_at": None}, {"revoked_at": later.isoformat()}),
+    ]
+    rows = api.get(f"/assets/{asset}/changes").json()["items"]
+    told = [(one["person"], one["noun"], one["record_id"]) for one in rows[:2]]
+    assert told == [(who, "credential", "north.dev-1.1") for who in ("admin.everywhere", "planner.north")]
+
+
+def test_the_audit_says_who_added_and_removed_a_gateway_and_what_became_of_its_credentials(api: Api) -> None:
+    made = api.post("/gateways", a_gateway(), Role.PLANNER).json()
+    api.post(f"/gateways/{made['id']}/credentials", {})
+    assert delete(api, f"/gateways/{made['id']}/credentials/{made['credential']['id']}", Role.PLANNER) == 204
+    assert delete(api, f"/gateways/{made['id']}") == 204
+    whole = {"id": made["id"], "site_id": NORTH, **{name: made[name] for name in ("name", "publish", "subscribe")}}
+    issued, now = {"gateway_id": made["id"]}, {"revoked_at": NOW.isoformat()}
+    first, second = (f"{made['credential']['username'][:-1]}{number}" for number in (1, 2))
+    planner, admin = "planner.everywhere", "admin.everywhere"
+    told = [
+        (who, noun, record, before, after)
+        for who, _, _, _, noun, record, before, after in trail(api, "gateway", "credential")
+    ]
+    assert told == [
+        (planner, "gateway", str(made["id"]), None, whole),
+        (planner, "credential", first, None, issued),
+        (admin, "credential", second, None, issued),
+        (planner, "credential", first, {"revoked_at": None}, now),
+        (admin, "credential", second, {"revoked_at": None}, now),
+        (admin, "gateway", str(made["id"]), whole, None),
+    ]
+    assert {(at, site) for _, at, site, *_ in trail(api, "gateway", "credential")} == {(NOW, NORTH)}
 
 
 def test_gateways_of_other_sites_do_not_exist_for_the_caller(api: Api) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from psycopg_pool import ConnectionPool
 
-from tests.api_builders import NORTH, SOUTH, Api, a_device, an_api, an_asset
+from tests.api_builders import NORTH, NOW, SOUTH, Api, a_device, an_api, an_asset
 from ticketing.actors import Role
 
 ZIGBEE = {"topics": ["zigbee2mqtt/{device...}"], "missing_time": "receipt"}
@@ -90,6 +91,31 @@ def test_a_change_is_checked_whole_and_changes_nothing_when_refused(api: Api) ->
         assert (answer.status_code, answer.json()["type"]) == (422, f"urn:wearsight:refusal:{name}"), answer.text
     assert api.get(f"/feeds/{feed['id']}").json() == feed
     assert change(api, "PATCH", "/feeds/999", {"enabled": False}).status_code == 404
+
+
+def test_the_audit_says_who_added_changed_and_removed_a_feed(api: Api) -> None:
+    made = api.post("/feeds", a_feed(), Role.PLANNER).json()
+    path = f"/feeds/{made['id']}"
+    api.clock.move(timedelta(hours=1))
+    change(api, "patch", path, {"enabled": False, "name": made["name"]}, Role.INTEGRATION)
+    change(api, "patch", path, {"enabled": False})
+    change(api, "patch", path, {"topic": "wearsight/#"})
+    change(api, "delete", path)
+    with api.pool.connection() as connection:
+        rows = connection.execute(
+            "select login, at, site_id, record_id, before, after from audit"
+            " left join person on person.id = person_id where noun = 'feed' order by audit.id"
+        ).fetchall()
+    later = NOW + timedelta(hours=1)
+    assert [row[:4] for row in rows] == [
+        ("planner.everywhere", NOW, NORTH, str(made["id"])),
+        ("integration.everywhere", later, NORTH, str(made["id"])),
+        ("admin.everywhere", later, NORTH, str(made["id"])),
+    ], "what changed nothing, and what was refused, is no change"
+    (added, changed, removed) = [row[4:] for row in rows]
+    assert (added[0], added[1]["topic"]) == (None, made["topic"])
+    assert changed == ({"enabled": True}, {"enabled": False})
+    assert (removed[0]["enabled"], removed[1]) == (False, None)
 
 
 def test_two_feeds_never_hear_the_same_topic_and_one_with_devices_stays(api: Api) -> None:

@@ -170,5 +170,7 @@ def test_a_secret_is_shown_once_and_never_kept(console):
         assert browser.post("/devices/1/credentials/1/revoke").status_code == 303
         assert "revoked" in browser.get("/devices/1").text
         assert browser.post("/devices/1/credentials/99/revoke").status_code == 404
+        changes = browser.get("/assets/1").text.partition('aria-labelledby="changes"')[2]
+        assert changes.count('Credential <span class="address">plant-1.dev-M-1.1</span>') == 2, "issued and revoked"
     with console.pool.connection() as connection:
         assert device_credentials.live_logins(connection) == []

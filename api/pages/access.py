@@ -27,6 +27,7 @@ MENU = (
     MenuEntry("devices", "/devices", N_("Devices"), Action.READ_SIGNALS),
     MenuEntry("quarantine", "/quarantine", N_("Quarantine"), Action.READ_QUARANTINE),
     MenuEntry("feeds", "/feeds", N_("Feeds"), Action.READ_FEEDS),
+    MenuEntry("gateways", "/gateways", N_("Gateways"), Action.READ_BROKER_ACCESS),
     MenuEntry("service", "/service", N_("Service"), Action.READ_HEALTH),
 )
 

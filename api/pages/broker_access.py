@@ -11,7 +11,6 @@ from api.dependencies import ChangeBrokerAccess, Database, Now
 from api.pages.devices import KEY_MAX, DeviceId, device_page
 from api.routes import device_credentials
 from domain.refusals import Refused
-from storage.device_credentials import IssuedCredential
 
 router = APIRouter()
 
@@ -24,10 +23,9 @@ def issue(
 ) -> HTMLResponse:
     """Issue a credential and show its secret in the answer itself: a redirect would have to keep it somewhere."""
     try:
-        made = device_credentials.issue_device_credential(device_id, caller, database, now)
+        issued = device_credentials.issue_device_credential(device_id, caller, database, now)
     except Refused as refusal:
         return device_page(request, caller, database, device_id, refusal=refusal)
-    issued = IssuedCredential(made.id, made.username, made.secret, made.issued_at)
     return device_page(request, caller, database, device_id, issued=issued)
 
 

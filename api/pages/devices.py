@@ -162,14 +162,14 @@ def _context(connection: Connection, caller: Caller, device: DeviceRow) -> dict[
 
 def _command(request: Request, device: DeviceRow, issued: IssuedCredential) -> str:
     """Return a line for a shell that sends one reading as the device."""
-    host, port = _broker(request)
+    host, port = broker_of(request)
     reading = json.dumps({"ts": milliseconds(now_of(request)), "values": {"temperature_c": 21.5}})
     topic = f"wearsight/v1/{device.site_id}/{device.name}/telemetry"
     login = ("-u", issued.username, "-P", issued.secret)
     return shlex.join(["mosquitto_pub", "-h", host, "-p", str(port), *login, "-q", "1", "-t", topic, "-m", reading])
 
 
-def _broker(request: Request) -> tuple[str, int]:
+def broker_of(request: Request) -> tuple[str, int]:
     """Return host and port of the broker as the reader's machine would name them, the usual port where nobody knows."""
     host, port = request.app.state.house.broker or ("localhost", BROKER_PORT)
     return (request.url.hostname or host) if host in HERE else host, port

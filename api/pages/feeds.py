@@ -174,7 +174,7 @@ def change(
         if text(form, "step") == "try":
             tried = routes.try_feed(caller, body_of(FeedTrial, typed.trial()), dialects, now)
             return _editor(request, caller, database, dialects, typed, known=known, tried=tried)
-        routes.change_feed(feed_id, caller, body_of(FeedChange, typed.draft()), database, dialects)
+        routes.change_feed(feed_id, caller, body_of(FeedChange, typed.draft()), database, dialects, now)
     except Refused as refusal:
         return _editor(request, caller, database, dialects, typed, known=known, refusal=refusal)
     return RedirectResponse(f"/feeds/{feed_id}?saved=1", status_code=303)
@@ -188,21 +188,22 @@ def switch(
     caller: ChangeFeeds,
     database: Database,
     dialects: DialectsUsed,
+    now: Now,
 ) -> Response:
     """Turn a feed on or off."""
     try:
         body = FeedChange(enabled=text(form, "enabled") == "yes")
-        routes.change_feed(feed_id, caller, body, database, dialects)
+        routes.change_feed(feed_id, caller, body, database, dialects, now)
     except Refused as refusal:
         return _list_page(request, caller, database, refusal=refusal)
     return RedirectResponse("/feeds", status_code=303)
 
 
 @router.post("/feeds/{feed_id}/remove")
-def remove(feed_id: FeedKey, request: Request, caller: ChangeFeeds, database: Database) -> Response:
+def remove(feed_id: FeedKey, request: Request, caller: ChangeFeeds, database: Database, now: Now) -> Response:
     """Remove a feed that no device is bound to."""
     try:
-        routes.remove_feed(feed_id, caller, database)
+        routes.remove_feed(feed_id, caller, database, now)
     except Refused as refusal:
         return _list_page(request, caller, database, refusal=refusal)
     return RedirectResponse("/feeds", status_code=303)

@@ -22,6 +22,8 @@ from api.identity import channel_of, permitted
 from api.languages import COOKIE_NAME, QUERY_NAME, Language, preferred_language
 from api.pages import times, words
 from api.pages.access import MENU, MenuEntry, may
+from api.pages.general_refusals import GENERAL
+from api.pages.saying import cell_said, said, specifics
 from api.permissions import Action
 from api.problems import STATUS_OF_KIND
 from domain.refusals import REFUSALS, Refused
@@ -48,13 +50,21 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class ShownRefusal:
-    """A refusal in the reader's words; the three sentences stay as the rule wrote them."""
+    """A refusal in the reader's words.
+
+    ``expected`` and ``got`` are None where the rule's sentence cannot be said in the reader's language: ``told`` and
+    the ``specifics``, its names and numbers, stand in for it, and for the remedy a general one. ``technical`` has the
+    rule's own English; None for readers of English, who have it already.
+    """
 
     name: str
     title: str
-    expected: str
-    got: str
+    expected: str | None
+    got: str | None
     remedy: str
+    told: str | None = None
+    specifics: Sequence[str] = ()
+    technical: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +135,21 @@ def remember_language(request: Request, response: Response, language: Language) 
 def shown(refusal: Refused, language: Language) -> ShownRefusal:
     """Return a refusal for a page."""
     meant = REFUSALS[refusal.name]
-    title = meant.title_zh if language is Language.ZH else meant.title_en
-    return ShownRefusal(refusal.name, title, refusal.expected, refusal.got, refusal.remedy)
+    if language is Language.EN:
+        return ShownRefusal(refusal.name, meant.title_en, refusal.expected, refusal.got, refusal.remedy)
+    expected, got, remedy = (said(one, language) for one in (refusal.expected, refusal.got, refusal.remedy))
+    general, gettext = GENERAL[refusal.name], i18n.catalogue(language).gettext
+    unsaid = " ".join(one for one, done in ((refusal.expected, expected), (refusal.got, got)) if done is None)
+    return ShownRefusal(
+        refusal.name,
+        meant.title_zh,
+        expected,
+        got,
+        remedy or gettext(general.remedy),
+        gettext(general.told) if unsaid else None,
+        specifics(unsaid),
+        refusal,
+    )
 
 
 @cache
@@ -180,6 +203,9 @@ def _environment(language: Language) -> Environment:
         left=lambda due, now: int((due - now).total_seconds()),
         reason=lambda code: catalogue.gettext(words.REASONS.get(code, _visible(code.replace("_", " ")))),
         trouble=lambda one: _told(one, catalogue),
+        said=lambda sentence: said(sentence, language),
+        specifics=specifics,
+        cell=lambda got: cell_said(got, language),
         size=_size,
         fact=lambda value: "–" if value is None else _visible(str(value)),
         interval=lambda seconds: _interval(seconds, catalogue),

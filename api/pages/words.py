@@ -336,6 +336,7 @@ CHANGED: Mapping[str, str] = MappingProxyType(
         "component": N_("Component"),
         "installation": N_("Fitting"),
         "file": N_("File"),
+        "credential": N_("Credential"),
     }
 )
 # The tables that the register imports.

@@ -20,7 +20,6 @@ from api.register_schemas import (
     Assets,
     AssetShape,
     AssetTypes,
-    AssetTypeShape,
     Changes,
     ChangeShape,
     ComponentBody,
@@ -47,7 +46,7 @@ def list_asset_types(caller: ReadRegister, database: Database) -> AssetTypes:
     """Return every class of equipment."""
     with database.connection() as connection:
         rows = assets.list_asset_types(connection)
-    return AssetTypes(items=[AssetTypeShape.model_validate(row) for row in rows])
+    return AssetTypes(items=rows)
 
 
 @router.get("/assets", responses=SIGNED_IN_ANSWERS)
@@ -148,7 +147,7 @@ def change_component(
 def list_changes(
     asset_id: AssetKey, caller: ReadChanges, database: Database, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT
 ) -> Changes:
-    """Return who changed what of an asset, its components, devices and files, newest first."""
+    """Return who changed what of an asset, its components, devices, credentials and files, newest first."""
     with database.connection() as connection:
         visible_asset(connection, caller, asset_id)
         rows = audit.changes_of_asset(connection, asset_id, before=cursor, limit=limit + 1)

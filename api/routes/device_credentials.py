@@ -15,10 +15,8 @@ from api.boundary import BASE_PATH
 from api.dependencies import ChangeBrokerAccess, Database, Now, ReadBrokerAccess
 from api.device_credential_schemas import (
     Credentials,
-    CredentialShape,
     Gateways,
     GatewayShape,
-    IssuedCredentialShape,
     NewGateway,
     NewGatewayShape,
 )
@@ -29,7 +27,7 @@ from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
 from api.schemas import Key
 from storage import assets
 from storage import device_credentials as credentials
-from storage.device_credentials import GatewayRow, Owner
+from storage.device_credentials import GatewayRow, IssuedCredential, Owner
 
 router = APIRouter(prefix=BASE_PATH, tags=["broker access"])
 
@@ -41,14 +39,13 @@ CredentialKey = Annotated[Key, Path(description="The credential's id")]
 @router.post("/devices/{device_id}/credentials", status_code=201, responses=CHANGE_ANSWERS)
 def issue_device_credential(
     device_id: DeviceKey, caller: ChangeBrokerAccess, database: Database, now: Now
-) -> IssuedCredentialShape:
+) -> IssuedCredential:
     """Issue a credential to a registered device and show its secret this once.
 
     It lets the device publish its own telemetry, events, waveforms and state, and hear its own tickets and commands.
     """
     with database.connection() as connection:
-        issued = credentials.issue(connection, _device(connection, caller, device_id), caller.person.id, now)
-    return IssuedCredentialShape.model_validate(issued)
+        return credentials.issue(connection, _device(connection, caller, device_id), caller.person.id, now)
 
 
 @router.get("/devices/{device_id}/credentials", responses=RECORD_ANSWERS)
@@ -104,9 +101,7 @@ def add_gateway(caller: ChangeBrokerAccess, body: NewGateway, database: Database
         )
         owner = credentials.owner_of_gateway(gateway)
         issued = credentials.issue(connection, owner, caller.person.id, now)
-    return NewGatewayShape(
-        **{**asdict(gateway), "live_credentials": 1}, credential=IssuedCredentialShape.model_validate(issued)
-    )
+    return NewGatewayShape(**{**asdict(gateway), "live_credentials": 1}, credential=issued)
 
 
 @router.delete("/gateways/{gateway_id}", status_code=204, responses=CHANGE_ANSWERS)
@@ -121,12 +116,11 @@ def remove_gateway(gateway_id: GatewayKey, caller: ChangeBrokerAccess, database:
 @router.post("/gateways/{gateway_id}/credentials", status_code=201, responses=CHANGE_ANSWERS)
 def issue_gateway_credential(
     gateway_id: GatewayKey, caller: ChangeBrokerAccess, database: Database, now: Now
-) -> IssuedCredentialShape:
+) -> IssuedCredential:
     """Issue a further credential to a gateway and show its secret this once."""
     with database.connection() as connection:
         owner = credentials.owner_of_gateway(_gateway(connection, caller, gateway_id))
-        issued = credentials.issue(connection, owner, caller.person.id, now)
-    return IssuedCredentialShape.model_validate(issued)
+        return credentials.issue(connection, owner, caller.person.id, now)
 
 
 @router.get("/gateways/{gateway_id}/credentials", responses=RECORD_ANSWERS)
@@ -172,4 +166,4 @@ def _gateway(connection: Connection, caller: Caller, gateway_id: int) -> Gateway
 def _page(connection: Connection, owner: Owner, cursor: int | None, limit: int) -> Credentials:
     rows = credentials.credentials_of(connection, owner, before=cursor, limit=limit + 1)
     page, next_cursor = cut(rows, limit, lambda row: row.id)
-    return Credentials(items=[CredentialShape.model_validate(row) for row in page], next_cursor=next_cursor)
+    return Credentials(items=page, next_cursor=next_cursor)

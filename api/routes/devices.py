@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query
 from api.boundary import BASE_PATH
 from api.dependencies import ChangeRegister, Database, Now, ReadRegister, ReadSignals
 from api.problems import unknown
-from api.register_schemas import DeviceChange, Devices, DeviceShape, Gaps, GapShape, NewDevice
+from api.register_schemas import DeviceChange, Devices, DeviceShape, Gaps, NewDevice
 from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.assets import visible_asset
 from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
@@ -110,7 +110,7 @@ def list_gaps(
             raise unknown("device", device_id)
         rows = assets.list_gaps(connection, device_id, before=cursor, limit=limit + 1)
     page, next_cursor = cut(rows, limit, lambda gap: gap.id)
-    return Gaps(items=[GapShape.model_validate(gap) for gap in page], next_cursor=next_cursor)
+    return Gaps(items=page, next_cursor=next_cursor)
 
 
 def device_shape(device: DeviceRow) -> DeviceShape:

@@ -19,7 +19,7 @@ from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
 from api.schemas import Key
 from domain.refusals import Refused
-from storage import feeds
+from storage import audit, feeds
 from storage.feeds import Feed, FeedDraft
 
 router = APIRouter(prefix=BASE_PATH, tags=["feeds"])
@@ -49,6 +49,7 @@ def add_feed(caller: ChangeFeeds, body: NewFeed, database: Database, dialects: D
     draft = FeedDraft(body.name, body.site, body.topic, body.decoder, body.settings, body.enabled, body.silent_after_s)
     dialects.check(draft)
     with database.connection() as connection:
+        audit.act_as(connection, caller.person.id, now)
         return feeds.create_feed(connection, draft, now)
 
 
@@ -77,7 +78,7 @@ def read_feed(feed_id: FeedKey, caller: ReadFeeds, database: Database) -> Feed:
 
 @router.patch("/feeds/{feed_id}", responses=CHANGE_ANSWERS)
 def change_feed(
-    feed_id: FeedKey, caller: ChangeFeeds, body: FeedChange, database: Database, dialects: DialectsUsed
+    feed_id: FeedKey, caller: ChangeFeeds, body: FeedChange, database: Database, dialects: DialectsUsed, now: Now
 ) -> Feed:
     """Change a feed; what is left out stays. Messages in quarantine can be replayed under the new settings."""
     _holds_everywhere(caller)
@@ -100,14 +101,16 @@ def change_feed(
         )
         draft = replace(draft, **changes)
         dialects.check(draft)
+        audit.act_as(connection, caller.person.id, now)
         return feeds.update_feed(connection, feed_id, draft)
 
 
 @router.delete("/feeds/{feed_id}", status_code=204, responses=CHANGE_ANSWERS)
-def remove_feed(feed_id: FeedKey, caller: ChangeFeeds, database: Database) -> Response:
+def remove_feed(feed_id: FeedKey, caller: ChangeFeeds, database: Database, now: Now) -> Response:
     """Remove a feed to which no device is bound; its quarantined messages stay."""
     _holds_everywhere(caller)
     with database.connection() as connection:
+        audit.act_as(connection, caller.person.id, now)
         feeds.delete_feed(connection, feed_id)
     return Response(status_code=204)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -19,7 +20,6 @@ from api.quarantine_schemas import (
     Dismissed,
     Quarantine,
     QuarantinedMessage,
-    QuarantinedShape,
     Reasons,
     ReasonShape,
     ReplayAsked,
@@ -64,7 +64,7 @@ def list_quarantine(
             limit=limit + 1,
         )
     page, next_cursor = cut(rows, limit, lambda row: row.id)
-    return Quarantine(items=[QuarantinedShape.model_validate(row) for row in page], next_cursor=next_cursor)
+    return Quarantine(items=page, next_cursor=next_cursor)
 
 
 @router.get("/quarantine/reasons", responses=SIGNED_IN_ANSWERS)
@@ -83,7 +83,7 @@ def read_quarantined(message_id: MessageKey, caller: ReadQuarantine, database: D
         row, payload = _visible_message(connection, caller, message_id)
     shown = payload[:PAYLOAD_SHOWN_BYTES]
     return QuarantinedMessage(
-        **QuarantinedShape.model_validate(row).model_dump(),
+        **asdict(row),
         payload_text=shown.decode("utf-8", "backslashreplace"),
         payload_base64=base64.b64encode(shown).decode("ascii"),
         payload_is_whole=len(shown) == len(payload),

@@ -17,6 +17,7 @@ from tests.operations_builders import (
     a_silent_feed,
     an_administrator,
     an_unknown_device,
+    some_gateways,
 )
 from tests.test_pages_feeds import FORM
 from tests.test_pages_register import BAD, GOOD
@@ -36,7 +37,9 @@ def a_busy_house(site: Site) -> tuple[Actor, list[str]]:
         a_lossy_device(connection)
         text = a_bad_message(connection)
         binary = a_bad_message(connection, bytes(range(200)), "bad_json")
+        some_gateways(connection, admin)
     pages = ["/devices", "/devices/1", "/devices/adopt?site=plant-1&name=press-7", "/service", "/register/import"]
+    pages += ["/gateways", "/gateways/1", "/gateways/2"]
     pages += ["/quarantine", "/quarantine?reason=unknown_device", f"/quarantine/{text}", f"/quarantine/{binary}"]
     return admin, [*pages, "/feeds", "/feeds/new?preset=zigbee2mqtt", f"/feeds/{feed.id}", "/assets", "/assets/1"]
 
@@ -74,6 +77,52 @@ def test_a_device_is_adopted_and_given_a_credential_without_scripts(site):
         page.get_by_text("Revoke", exact=False).first.click()
         page.get_by_role("button", name="Revoke it for good").click()
         expect(page.locator("#access")).to_contain_text("revoked")
+
+
+def test_a_gateway_is_added_rotated_and_removed_without_scripts(site):
+    with site.console.pool.connection() as connection:
+        a_silent_feed(connection)
+    with site.visitor(site.console.house.planner, size=PHONE, java_script_enabled=False) as visitor:
+        page = visitor.visit("/gateways")
+        page.get_by_label("Name").fill("hall-1")
+        page.get_by_label("May publish").fill("line/+\nline/extra")
+        page.get_by_role("button", name="Add and issue a credential").click()
+        expect(page.locator("#issued")).to_contain_text("plant-1.hall-1.gateway.1")
+        page.get_by_role("button", name="Issue the next one").click()
+        expect(page.locator("#issued")).to_contain_text("plant-1.hall-1.gateway.2")
+        page.get_by_text("Revoke plant-1.hall-1.gateway.1", exact=True).click()
+        page.get_by_role("button", name="Revoke it for good plant-1.hall-1.gateway.1").click()
+        expect(page.locator("#access")).to_contain_text("revoked by")
+        expect(page.locator("#issued")).to_have_count(0)
+        page.get_by_text("Remove", exact=True).click()
+        page.get_by_role("button", name="Remove it for good").click()
+        expect(page.get_by_text("No gateway yet")).to_be_visible()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_secret_and_a_refusal_are_accessible_and_the_technical_detail_unfolds(site, language, size):
+    with site.console.pool.connection() as connection:
+        admin = an_administrator(connection)
+        a_silent_feed(connection)
+        some_gateways(connection, admin)
+    with site.visitor(admin, language, size) as visitor:
+        page = visitor.visit("/gateways/1")
+        page.locator("#access button.main").click()
+        expect(page.locator("#issued")).to_contain_text("mosquitto_sub")
+        judge(page)
+        page = visitor.visit("/gateways")
+        page.locator("#name").fill("hall-3")
+        page.locator("#publish").fill("wearsight/v1/plant-9/+/telemetry")
+        page.locator("form.step button.main").click()
+        expect(page.locator("#refusal")).to_contain_text("wearsight/v1/plant-9/+/telemetry")
+        judge(page)
+        if language == "zh":
+            page.locator("#refusal summary").click()
+            expect(page.locator("#refusal")).to_contain_text("of the native topics only")
+            judge(page)
+        # A refused form answers 422, which a browser notes as an error of the page.
+        visitor.troubles[:] = [one for one in visitor.troubles if "422" not in one]
 
 
 def test_messages_are_tried_again_by_reason_and_dismissed_with_one(site):
