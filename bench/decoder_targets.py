@@ -17,6 +17,8 @@ from ingest.decoders.native import check_name, check_sequence, decode_events, de
 from ingest.decoders.telling import TimedSample, Told
 from ingest.decoders.waveform import decode_waveform, to_samples
 from ingest.mapping.topics import MAX_KEY_LENGTH
+from ingest.quarantine_reasons import Unusable
+from ingest.stencils import NO_STENCIL, Stencils, Texts
 from ingest.times import to_us
 from storage.feeds import Feed
 
@@ -112,8 +114,12 @@ def _of_preset(preset: Preset) -> Setting:
 
 
 def _native() -> Setting:
-    """The native decoder reads four kinds of topics; what it gives is put as feeds tell it."""
+    """The native decoder reads four kinds of topics; what it gives is put as feeds tell it.
+
+    What a stencil reads must be what the decoder reads; where the decoder refuses, no stencil may fit.
+    """
     address = ("plant-1", "press-7")
+    stencils, texts = Stencils(), Texts()
 
     def decode(topic: str, payload: bytes, _received_at: datetime) -> Sequence[Told]:
         kind = topic.rpartition("/")[2]
@@ -121,7 +127,16 @@ def _native() -> Setting:
             return [Told(address, online=decode_state(payload))]
         if kind == "events":
             return [Told(address, events=decode_events(payload))]
-        samples = [TimedSample(to_us(one.ts), one.values, check_sequence(one.seq)) for one in decode_telemetry(payload)]
+        (stencil,) = stencils.read([payload], [texts]).stencil
+        try:
+            decoded = decode_telemetry(payload)
+        except Unusable:
+            assert stencil == NO_STENCIL, "a stencil fits what the decoder refuses"
+            raise
+        if stencil != NO_STENCIL or texts.is_worth_a_try():
+            is_learned = stencils.learn(payload, texts)  # compares
+            assert is_learned or stencil == NO_STENCIL, "a stencil reads something else than the decoder"
+        samples = [TimedSample(to_us(one.ts), one.values, check_sequence(one.seq)) for one in decoded]
         for sample in samples:
             for name in sample.values:
                 check_name(name)

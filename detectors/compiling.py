@@ -3,7 +3,7 @@
 numba compiles a kernel at its first call, which takes seconds, so the loops that the bank calls are cached on disk,
 in ``__pycache__`` beside this package or, where that cannot be written, in the user's cache directory. numba's own
 cache looks only at the file of the cached function: after an edit to a helper in another file it would go on
-running the old machine code. Ours is keyed by every source file of this package.
+running the old machine code. Ours is keyed by every source file of the function's package.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -32,15 +33,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _fingerprint_of_sources() -> str:
+@cache
+def fingerprint_of_sources(folder: Path) -> str:
+    """Return what changes with any edit to a source file of this folder."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(folder.glob("*.py")):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-SOURCES = _fingerprint_of_sources()
 
 
 class _PackageCache(FunctionCache):
@@ -48,11 +48,12 @@ class _PackageCache(FunctionCache):
 
     def __init__(self, function: Callable[..., object]) -> None:
         super().__init__(function)  # type: ignore[no-untyped-call]
-        self._cache_file._source_stamp = SOURCES
+        self._sources = fingerprint_of_sources(Path(function.__code__.co_filename).parent)
+        self._cache_file._source_stamp = self._sources
 
     def _index_key(self, sig: object, codegen: object) -> tuple[object, object, str]:
         # Not the closure, as numba does: the pickle of a kernel in a closure differs from process to process.
-        return sig, codegen.magic_tuple(), SOURCES  # type: ignore[attr-defined]
+        return sig, codegen.magic_tuple(), self._sources  # type: ignore[attr-defined]
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -61,7 +62,7 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def cached_kernel(function: Callable[P, R], *, name: str) -> Callable[P, R]:
-    """Compile a kernel that Python calls and keep the machine code under ``name``, unique in this package."""
+    """Compile a kernel that Python calls and keep the machine code under ``name``, unique in its package."""
     function.__qualname__ = name
     dispatcher = numba.njit(function, error_model="numpy")
     # Where neither place can be written, the kernel is compiled anew at every start.

@@ -64,13 +64,16 @@ class Newest:
 
 def build(samples: Samples) -> Columns:
     """Return the samples as columns. Of readings with the same series and time the first to arrive counts."""
-    blocks = [device.shape(metrics) for device, metrics in zip(samples.devices, samples.metrics, strict=True)]
+    blocks = [
+        device.shape(series) if isinstance(series, tuple) else series
+        for device, series in zip(samples.devices, samples.series, strict=True)
+    ]
     if not blocks:
         return Columns(Readings(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0)), np.empty(0, np.int64))
     counts = np.fromiter(map(len, blocks), np.int64, len(blocks))
     series_id = np.concatenate(blocks)
     ts_us = np.repeat(np.array(samples.ts_us, np.int64), counts)
-    value = np.array(samples.values, np.float64)
+    value = samples.values()
     device_id = np.repeat(np.fromiter((device.id for device in samples.devices), np.int64, len(blocks)), counts)
     order = np.argsort(series_id, kind="stable")
     if not _is_in_order(series_id[order], ts_us[order]):

@@ -9,8 +9,10 @@ Every other fault sets the whole message aside, whichever device it concerns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
 
 from domain.waveforms import WaveformBlock
 from ingest.decoders.native import Sample, check_name, check_sequence, decode_events, decode_state, decode_telemetry
@@ -23,6 +25,7 @@ from ingest.quarantine_reasons import Reason, Unusable
 from ingest.registry import KnownDevice, Registry
 from ingest.sequence import SequenceTrack
 from ingest.source import Message
+from ingest.stencils import NO_SEQUENCE, NO_STENCIL, Stencils
 from ingest.times import Window, to_us
 from ingest.topics import FeedRoute, Route, TopicKind, parse
 from storage.events import DeviceEvent
@@ -32,14 +35,30 @@ _KEYS_SHOWN = 5
 _Checked = tuple[KnownDevice, Told, list[TimedSample]]
 
 
-@dataclass(slots=True)
 class Samples:
-    """Accepted samples as parallel lists; ``values`` are in the order of ``metrics``."""
+    """Accepted samples as parallel lists, and their values one after the other.
 
-    devices: list[KnownDevice]
-    ts_us: list[int]
-    metrics: list[tuple[str, ...]]
-    values: list[float]
+    ``series`` are those of a sample's values or, where some may still have to be made, the names of its metrics.
+    """
+
+    def __init__(self) -> None:
+        self.devices: list[KnownDevice] = []
+        self.ts_us: list[int] = []
+        self.series: list[NDArray[np.int32] | tuple[str, ...]] = []
+        # Values that came one by one, behind those of ``_chunks``.
+        self.loose: list[float] = []
+        self._chunks: list[NDArray[np.float64]] = []
+
+    def append_values(self, values: NDArray[np.float64]) -> None:
+        """Append the values of one or more samples."""
+        if self.loose:
+            self._chunks.append(np.array(self.loose, np.float64))
+            self.loose = []
+        self._chunks.append(values)
+
+    def values(self) -> NDArray[np.float64]:
+        """Return the values of all samples."""
+        return np.concatenate([*self._chunks, np.array(self.loose, np.float64)])
 
 
 class UnknownDevices(Unusable):
@@ -53,10 +72,11 @@ class UnknownDevices(Unusable):
 class Intake:
     """One batch on its way in. After ``take_all`` it holds all there is to store."""
 
-    def __init__(self, registry: Registry, now: datetime) -> None:
+    def __init__(self, registry: Registry, now: datetime, stencils: Stencils | None = None) -> None:
         self._registry = registry
+        self._stencils = stencils or Stencils()
         self._now_window = Window(now)
-        self.samples = Samples([], [], [], [])
+        self.samples = Samples()
         self.events: list[DeviceEvent] = []
         # (device id, block)
         self.waveforms: list[tuple[int, WaveformBlock]] = []
@@ -75,13 +95,33 @@ class Intake:
         self, messages: Sequence[Message], routes: Sequence[Route | FeedRoute | None], heard: Mapping[int, Heard]
     ) -> None:
         """Take every message of a batch; ``heard`` is what those of feeds came to, by their place in it."""
-        take = self.take
-        if not heard:
-            for message, route in zip(messages, routes, strict=True):
-                take(message, route)
-            return
-        for place, (message, route) in enumerate(zip(messages, routes, strict=True)):
-            take(message, route, heard.get(place))
+        devices = [self._by_stencil(message, route) for message, route in zip(messages, routes, strict=True)]
+        found = self._stencils.read(
+            [b"" if device is None else message.payload for message, device in zip(messages, devices, strict=True)],
+            [None if device is None else device.texts for device in devices],
+        )
+        ts_us = found.ts_ms * 1000
+        stencil = found.stencil
+        self._refuse_untimely(stencil, ts_us, devices)
+        samples, begin, end = self.samples, 0, 0
+        columns = (stencil.tolist(), ts_us.tolist(), found.sequence.tolist(), found.value_start.tolist())
+        for place, (device, number, at_us, sequence, start) in enumerate(zip(devices, *columns, strict=True)):
+            series = None if device is None or number == NO_STENCIL else self._series(device, number)
+            if device is not None and series is not None:
+                if start != end:
+                    samples.append_values(found.values[begin:end])
+                    begin = start
+                end = start + len(series)
+                samples.devices.append(device)
+                samples.ts_us.append(at_us)
+                samples.series.append(series)
+                self._note(device, at_us, sequence)
+            else:
+                if begin != end:
+                    samples.append_values(found.values[begin:end])
+                    begin = end
+                self.take(messages[place], routes[place], heard.get(place))
+        samples.append_values(found.values[begin:end])
 
     def take(self, message: Message, route: Route | FeedRoute | None, heard: Heard | None = None) -> None:
         """Accept a message whole, or set it aside; ``heard`` is what a feed's message came to."""
@@ -117,6 +157,46 @@ class Intake:
             site, feed_id = route.site, route.feed_id
         self.aside.append(SetAside(message.topic, message.payload, refusal.reason, detail, site, device, feed_id))
 
+    def _by_stencil(self, message: Message, route: Route | FeedRoute | None) -> KnownDevice | None:
+        """Return the device whose stencils may read this message, None where only the decoder may."""
+        if type(route) is not Route or route.kind is not TopicKind.TELEMETRY:
+            return None
+        if message.is_repeat or message.received_at is not None:
+            return None
+        return self._registry.find(route.address)
+
+    def _refuse_untimely(
+        self, stencil: NDArray[np.int32], ts_us: NDArray[np.int64], devices: Sequence[KnownDevice | None]
+    ) -> None:
+        """Leave messages whose time lies outside the window to the decoder, which says so."""
+        window = self._now_window
+        is_timely = (ts_us >= window.oldest_live_us) & (ts_us <= window.newest_us)
+        for place in np.flatnonzero((stencil != NO_STENCIL) & ~is_timely).tolist():
+            device = devices[place]
+            if device is None or not window.allows(int(ts_us[place]), recorded=device.is_recorded):
+                stencil[place] = NO_STENCIL
+
+    def _series(self, device: KnownDevice, stencil: int) -> NDArray[np.int32] | None:
+        """Return the series of what a stencil reads, None while some of them have to be made."""
+        known = device.of_stencil.get(stencil)
+        if known is None:
+            known = device.shapes.get(self._stencils.metrics[stencil])
+            if known is not None:
+                device.of_stencil[stencil] = known
+        return known
+
+    def _note(self, device: KnownDevice, ts_us: int, sequence: int) -> None:
+        """Note time and number (or NO_SEQUENCE) of a sample."""
+        device_id = device.record.id
+        if sequence != NO_SEQUENCE:
+            track = self.tracks[device_id] = device.sequence
+            if track.accept(sequence, ts_us):
+                self.opened_gaps.append(device_id)
+        newest = self.presence.newest_us
+        known_us = newest.get(device_id)
+        if known_us is None or ts_us > known_us:
+            newest[device_id] = ts_us
+
     def _accept(self, message: Message, route: Route | FeedRoute | None) -> None:
         """Take in a native message."""
         if type(route) is not Route:
@@ -134,7 +214,7 @@ class Intake:
             self.presence.untimely(device.id)
         kind = route.kind
         if kind is TopicKind.TELEMETRY:
-            self._telemetry(decode_telemetry(message.payload), device, window)
+            self._telemetry(message.payload, device, window)
         elif kind is TopicKind.EVENTS:
             self._events(message, device, window)
         elif kind is TopicKind.WAVEFORM:
@@ -223,38 +303,24 @@ class Intake:
         if told.online is not None:
             self.presence.said(device.id, online=told.online)
 
-    def _telemetry(self, decoded: Sequence[Sample], device: KnownDevice, window: Window) -> None:
-        """Take in native telemetry. A path of its own, because nearly all messages go this way."""
-        recorded, shapes = device.is_recorded, device.shapes
-        oldest_us, newest_us = window.oldest_live_us, window.newest_us
+    def _telemetry(self, payload: bytes, device: KnownDevice, window: Window) -> None:
+        """Take in native telemetry that no stencil fits."""
         accepted: list[tuple[int, tuple[str, ...], Sample]] = []
-        for sample in decoded:
+        for sample in decode_telemetry(payload):
             ts_us = to_us(sample.ts)
-            if not oldest_us <= ts_us <= newest_us:  # what a live device may send, any may
-                window.check(ts_us, recorded=recorded)
+            window.check(ts_us, recorded=device.is_recorded)
             metrics = tuple(sample.values)
-            if metrics not in shapes:
+            if metrics not in device.shapes:
                 self._check_metrics(device, metrics)
             accepted.append((ts_us, metrics, sample))
         if len(accepted) > 1:
             self._check_names(device, {metric for _, metrics, _ in accepted for metric in metrics})
         # Nothing refuses from here on: a message is used whole.
-        samples, sequence, device_id, newest = self.samples, device.sequence, device.record.id, self.presence.newest_us
         for ts_us, metrics, sample in accepted:
-            if metrics not in shapes:
-                self._note_new(device, metrics)
-            samples.devices.append(device)
-            samples.ts_us.append(ts_us)
-            samples.metrics.append(metrics)
-            samples.values.extend(sample.values.values())
-            number = sample.seq
-            if isinstance(number, int):  # the decoder has checked it
-                self.tracks[device_id] = sequence
-                if sequence.accept(number, ts_us):
-                    self.opened_gaps.append(device_id)
-            known_us = newest.get(device_id)
-            if known_us is None or ts_us > known_us:
-                newest[device_id] = ts_us
+            self._add(device, ts_us, metrics, sample.values)
+            self._count(device, check_sequence(sample.seq), ts_us)
+        if len(accepted) == 1 and device.texts.is_worth_a_try():
+            self._stencils.learn(payload, device.texts)
 
     def _add(self, device: KnownDevice, ts_us: int, metrics: tuple[str, ...], values: dict[str, float]) -> None:
         if metrics not in device.shapes:
@@ -262,8 +328,8 @@ class Intake:
         samples = self.samples
         samples.devices.append(device)
         samples.ts_us.append(ts_us)
-        samples.metrics.append(metrics)
-        samples.values.extend(values.values())
+        samples.series.append(metrics)
+        samples.loose.extend(values.values())
         self.presence.read(device.id, ts_us)
 
     def _events(self, message: Message, device: KnownDevice, window: Window) -> None:

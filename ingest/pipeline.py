@@ -30,6 +30,7 @@ from ingest.registry import KnownDevice, Registry
 from ingest.reorder import Holding
 from ingest.slices import Slice, whole
 from ingest.source import Message
+from ingest.stencils import Stencils
 from ingest.times import to_microseconds
 from ingest.topics import Router
 from storage import checkpoints, devices, events, feeds, findings, partitions, quarantine, readings, rollups, waveforms
@@ -74,6 +75,7 @@ class Pipeline:
         self._dialects.forget()
         self._router = Router(self._dialects.feeds)
         self._registry = Registry()
+        self._stencils = Stencils()
         self._ownership = Ownership(self._connection, self._slice, self._fence)
         self._judge = Judge(self._partition, self._options.checkpoint_every_s)
         self._newest = Newest()
@@ -111,7 +113,7 @@ class Pipeline:
         routes = [self._router.route(message.topic) for message in messages]
         heard = self._dialects.hear(self._connection, messages, routes, now, now_s)
         touched = self._read_devices(addresses(routes, heard))
-        intake = Intake(self._registry, now)
+        intake = Intake(self._registry, now, self._stencils)
         intake.take_all(messages, routes, heard)
         for message, received_at in intake.partly:
             self._dialects.keep_receipt(message, received_at)

@@ -12,6 +12,7 @@ from psycopg import Connection
 
 from ingest.sequence import MAX_GAPS_KEPT, SequenceTrack
 from ingest.skew import ClockSkew
+from ingest.stencils import Texts
 from ingest.times import to_microseconds
 from storage import devices
 from storage.devices import Address, DeviceRecord, TimePolicy
@@ -29,6 +30,9 @@ class KnownDevice:
     series: dict[str, int] = field(default_factory=dict)
     shapes: dict[tuple[str, ...], NDArray[np.int32]] = field(default_factory=dict)
     clock: ClockSkew = field(default_factory=ClockSkew)
+    texts: Texts = field(default_factory=Texts)
+    # Series by the number of the stencil that reads their values.
+    of_stencil: dict[int, NDArray[np.int32]] = field(default_factory=dict)
     # Since when, on the monotonic clock, sequence numbers that came early have been seen to wait.
     waits_since_s: float | None = None
 

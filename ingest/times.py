@@ -61,6 +61,10 @@ class Window:
         self.newest_us = to_microseconds(received_at + MAX_AHEAD)
         self.oldest_live_us = to_microseconds(received_at - MAX_AGE_LIVE)
 
+    def allows(self, ts_us: int, *, recorded: bool) -> bool:
+        """Say whether the time lies inside, ends included."""
+        return self._oldest_us(recorded=recorded) <= ts_us <= self.newest_us
+
     def check(self, ts_us: int, *, recorded: bool) -> None:
         """Raise Unusable("too_far_ahead" or "too_old") when the time lies outside, ends included."""
         if ts_us > self.newest_us:
@@ -68,12 +72,15 @@ class Window:
                 Reason.TOO_FAR_AHEAD,
                 f"got {to_datetime(ts_us).isoformat()}, expected at most {to_datetime(self.newest_us).isoformat()}",
             )
-        oldest_us = OLDEST_RECORDED_US if recorded else self.oldest_live_us
+        oldest_us = self._oldest_us(recorded=recorded)
         if ts_us < oldest_us:
             raise Unusable(
                 Reason.TOO_OLD,
                 f"got {to_datetime(ts_us).isoformat()}, expected at least {to_datetime(oldest_us).isoformat()}",
             )
+
+    def _oldest_us(self, *, recorded: bool) -> int:
+        return OLDEST_RECORDED_US if recorded else self.oldest_live_us
 
 
 def _from_text(text: str) -> int:
