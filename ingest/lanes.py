@@ -28,7 +28,7 @@ DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 class LaneSource:
     """Both lanes as one source. ``on_subscribed`` is called when both have been granted what was asked last.
 
-    The session of the alarms' lane is called after the other: ``{client_id}-alarms``.
+    The session of the alarms' lane is called after the other (`alarms_of`).
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class LaneSource:
             clock,
             options=own,
             partition=partition,
-            client_id=f"{client_id}-alarms",
+            client_id=alarms_of(client_id),
             subscriptions={one for one in filters if is_early(one)},
             on_subscribed=self._tell,
             is_early=True,
@@ -161,6 +161,12 @@ class LaneSource:
         return all(lane.is_connected for lane in self._lanes.values())
 
     @property
+    def was_known(self) -> bool | None:
+        """Say whether the broker had a session of either when we first came, None before we have been to both."""
+        known = [lane.was_known for lane in self._lanes.values()]
+        return None if None in known else any(known)
+
+    @property
     def is_listening(self) -> bool:
         """Say whether the broker has granted every subscription of both."""
         return all(lane.is_listening for lane in self._lanes.values())
@@ -181,3 +187,8 @@ class LaneSource:
     def _oldest_s(self) -> float | None:
         times_s = [lane.mailbox.oldest_s for lane in self._lanes.values()]
         return min((one for one in times_s if one is not None), default=None)
+
+
+def alarms_of(client_id: str) -> str:
+    """Return the id of the alarms' lane beside this one."""
+    return f"{client_id}-alarms"

@@ -36,7 +36,8 @@ class IngestOptions:
     ``settle_s`` follows every connect, and must exceed the broker's redelivery delay (5 s): until then older
     messages may come after newer ones, and readings are stored but not yet judged. ``gap_wait_s`` is how long the
     same is done for a device whose sequence numbers have a hole. An ingester that falls silent within a transaction for
-    ``frozen_after_s`` loses its connection, and with it the locks that keep another from taking over.
+    ``frozen_after_s`` loses its connection, and with it the locks that keep another from taking over. A former session
+    is read for ``linger_s`` longer than it seems to hold anything (`ingest.succession`).
     """
 
     queue_messages: int = 10_000
@@ -57,3 +58,4 @@ class IngestOptions:
     catch_up_rows: int = 200_000
     backoff_max_s: float = 15.0
     frozen_after_s: float = 15.0
+    linger_s: float = 10.0

@@ -50,7 +50,7 @@ class MqttSource:
         *,
         options: IngestOptions | None = None,
         partition: str = "mqtt-0",
-        client_id: str = "wearsight-ingest-0",
+        client_id: str,
         subscriptions: Collection[str] = SUBSCRIPTIONS,
         on_subscribed: Callable[[], None] = lambda: None,
         is_early: bool = False,
@@ -76,6 +76,7 @@ class MqttSource:
         self._failures = 0
         self._connected_s: float | None = None
         self._settle_mark: int | None = None
+        self._was_known: bool | None = None
         # Packet ids received on this connection and not yet acknowledged: a repeat of one of them is queued already.
         self._pending = bytearray(_PACKET_IDS)
         self._stop = Event()
@@ -146,6 +147,11 @@ class MqttSource:
     def is_connected(self) -> bool:
         """Say whether the broker has accepted us."""
         return self._connected_s is not None
+
+    @property
+    def was_known(self) -> bool | None:
+        """Say whether the broker had a session of this id when we first came, None before we did."""
+        return self._was_known
 
     @property
     def is_listening(self) -> bool:
@@ -223,6 +229,8 @@ class MqttSource:
             return
         self._failures = 0
         with self._lock:
+            if self._was_known is None:
+                self._was_known = flags.session_present
             self._connected_s = self._clock.monotonic_s()
             self._unsubscribe(self._stale)
             self._subscribe(self._filters)

@@ -106,9 +106,12 @@ def partition_of(number: int) -> str:
     return f"mqtt-{number}"
 
 
-def client_of(number: int) -> str:
-    """Return the id by which slice ``number`` is known to the broker, and by it the session."""
-    return f"wearsight-ingest-{number}"
+def client_of(number: int, word: str) -> str:
+    """Return the id by which slice ``number`` is known to the broker, and by it the session.
+
+    ``word`` is the secret of `storage.broker_sessions`: whoever knows the id can take the session over.
+    """
+    return f"wearsight-ingest-{number}-{word}"
 
 
 def process_of(number: int) -> str:

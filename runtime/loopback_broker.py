@@ -96,6 +96,9 @@ class LoopbackBroker(EmbeddedServer):
             port = self._choose_port(lodging, fresh=attempt > 0)
             if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
                 self.log.replace(self.log.with_suffix(".log.1"))
+            # Brokers name clients there, and who knows the id of a session can take it over.
+            self.log.touch(0o600)
+            self.log.chmod(0o600)
             command = self._command(lodging, port)
             child.spawn(command, environment=ENVIRONMENT, output=self.log, account=lodging.account)
             refused = self._wait_until_it_answers(child, port)

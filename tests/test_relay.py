@@ -255,7 +255,7 @@ def test_the_equipment_hears_of_its_ticket_over_a_real_broker(
         house = a_house(connection)
         code = a_device_ticket(connection, house)
         command(connection, code, "cancel", house.supervisor, {"reason": "Machine is scrapped"})
-    channel, clock = MqttChannel(broker, "test-relay"), SteppedClock()
+    channel, clock = MqttChannel(broker), SteppedClock()
     try:
         handled = 0
         while handled < 2:
@@ -279,7 +279,7 @@ def test_the_equipment_hears_of_its_ticket_over_a_real_broker(
 def test_a_broker_that_is_away_sets_messages_back(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         a_device_ticket(connection, a_house(connection))
-    channel = MqttChannel("mqtt://127.0.0.1:9", "test-relay")
+    channel = MqttChannel("mqtt://127.0.0.1:9")
     try:
         deliver_due(pool, {"mqtt": channel}, SteppedClock(), PATIENCE)
     finally:

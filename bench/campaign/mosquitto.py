@@ -22,12 +22,15 @@ from bench.campaign.kills import broker_kills_rate, kill_broker, kills
 from bench.campaign.outcome import Outcome, told_of
 from bench.campaign.sender import Stream, message, number_of
 from bench.campaign.tap import Tap, Told
+from ingest.lanes import alarms_of
+from ingest.slices import client_of
 from runtime.embedded_broker import MosquittoBroker, find_mosquitto
 from runtime.lodging import Lodging
+from storage.broker_sessions import secret_word
+from storage.database import connect
 
 # The environment variable that names the file mosquitto_persist_sqlite.so.
 SQLITE = "MOSQUITTO_PERSIST_SQLITE"
-_SESSIONS = ("wearsight-ingest-0", "wearsight-ingest-0-alarms")
 
 
 class DefaultMosquitto(MosquittoBroker):
@@ -195,8 +198,10 @@ def judge_losses(stream: Stream, count: Count, given: frozenset[Told], broker: s
 
 def _kept(house: House) -> frozenset[Told]:
     """What waits in the ingester's sessions, now that it is gone for good."""
+    with connect(house.dsn) as connection:
+        client_id = client_of(0, secret_word(connection))
     kept: frozenset[Told] = frozenset()
-    for session in _SESSIONS:
+    for session in (client_id, alarms_of(client_id)):
         listener = Listener(house.broker_port, session, topic=None)
         listener.wait_until_quiet(2, 20)
         listener.stop()

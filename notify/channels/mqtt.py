@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from datetime import datetime
 from urllib.parse import unquote, urlsplit
 
@@ -15,7 +16,6 @@ from storage.outbox import Message, devices_of
 
 TOPIC = "wearsight/v1/{site}/{device}/tickets"
 FIELDS = ("code", "state", "outcome", "failure_mode", "resolution_code", "work_finished_at")
-CLIENT_ID = "wearsight-relay"
 KEEPALIVE_S = 30
 ACKNOWLEDGE_WITHIN_S = 5.0
 
@@ -25,8 +25,10 @@ class MqttChannel:
 
     name = "mqtt"
 
-    def __init__(self, broker_url: str, client_id: str = CLIENT_ID) -> None:
+    def __init__(self, broker_url: str) -> None:
         address = urlsplit(broker_url)
+        # Nobody else's, so that none can push us off, another relay neither. The session is clean: nothing waits in it.
+        client_id = f"wearsight-relay-{secrets.token_hex(16)}"
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=client_id)
         self._client.reconnect_delay_set(1, 30)
         if address.username is not None:
