@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -21,6 +22,10 @@ from runtime.embedded_broker import EmbeddedBroker
 from runtime.embedded_postgres import EmbeddedPostgres
 from runtime.seeding import seed_house
 from storage.database import connect, migrate, open_pool
+from ticketing.actors import Actor
+
+if TYPE_CHECKING:
+    from tests.console_builders import Console
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 START_OF_TESTS = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -142,3 +147,23 @@ def pool(database: str) -> Iterator[ConnectionPool]:
     """A pool on the test's database; ask for ``seeded`` too if the demo house should be in it."""
     with open_pool(database, size=4) as opened:
         yield opened
+
+
+# The application takes a second to load: only tests that ask for it wait for that.
+
+
+@pytest.fixture
+def console(pool: ConnectionPool) -> Console:
+    """The application over a house with a day of readings."""
+    from tests.console_builders import a_console
+
+    return a_console(pool)
+
+
+@pytest.fixture
+def admin(console: Console) -> Actor:
+    """An administrator of all sites."""
+    from tests.operations_builders import an_administrator
+
+    with console.pool.connection() as connection:
+        return an_administrator(connection)

@@ -212,10 +212,23 @@ class Ingester:
         self.stop = threading.Event()
         clock = SystemClock()
         self.source = MqttSource(url, clock, options=options, partition=PARTITION, client_id=client_id)
-        self.worker = Worker(lambda: connect_with(dsn), self.source, clock, self.stop, options)
+        self._knows_feeds = threading.Event()
+        self.worker = Worker(
+            lambda: connect_with(dsn),
+            self.source,
+            clock,
+            self.stop,
+            options,
+            on_feeds=lambda _: self._knows_feeds.set(),
+        )
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ingester")
         self._thread.start()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether the broker has granted the native topics and those of the feeds that the database has."""
+        return self._knows_feeds.is_set() and self.source.is_listening
 
     def _run(self) -> None:
         try:
@@ -240,9 +253,8 @@ def fresh_client_id() -> str:
 def an_ingester(dsn: str, url: str, client_id: str | None = None, options: IngestOptions = QUICK) -> Iterator[Ingester]:
     ingester = Ingester(dsn, url, client_id or fresh_client_id(), options)
     try:
-        until(lambda: ingester.source.is_connected, "the ingester is connected")
-        time.sleep(0.2)  # its subscriptions are on their way; what is sent before the broker grants them is lost
-        until(lambda: ingester.source.is_listening, "its subscriptions are granted")
+        # What is sent before the broker grants its subscriptions is lost.
+        until(lambda: ingester.is_listening, "its subscriptions are granted")
         yield ingester
     finally:
         ingester.close()
@@ -285,12 +297,24 @@ class ListSource:
         pass
 
 
+def say_so() -> None:
+    sys.stdout.write("listening\n")
+    sys.stdout.flush()
+
+
 def main(dsn: str, url: str, client_id: str) -> None:
     """An ingester as a process of its own, for tests that kill it."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     clock, options = SystemClock(), IngestOptions()
-    source = MqttSource(url, clock, options=options, partition=PARTITION, client_id=client_id)
+    source = MqttSource(
+        url,
+        clock,
+        options=options,
+        partition=PARTITION,
+        client_id=client_id,
+        on_subscribed=say_so,
+    )
     Worker(lambda: connect(dsn), source, clock, stop, options).run()
     source.close()
 

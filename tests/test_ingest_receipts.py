@@ -93,10 +93,10 @@ def main(dsn: str, url: str, client_id: str) -> None:
     worker = Worker(lambda: connect(dsn), source, clock, threading.Event())
     while not (source.is_listening and "tele/+/SENSOR" in source._filters):
         worker.step()
-    time.sleep(0.5)
+    until(lambda: source.is_listening, "the feed is granted")
     sys.stdout.write("listening\n")
     sys.stdout.flush()
-    time.sleep(1.0)  # so that one batch has them all, or nearly
+    until(lambda: source.queued == SENT, "one batch has them all")
     while True:
         worker.step()
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 from ingest.quarantine_reasons import Reason
 from ingest.source import Message
 from ingest.worker import Worker
+from runtime.announcing import NOTIFY_SOCKET, Announcements
 from runtime.clock import SystemClock
 from runtime.embedded_postgres import EmbeddedPostgres
 from runtime.ingesting import run_ingest
@@ -137,9 +139,15 @@ def reference_database(postgres, template):
 class Child:
     """An ingester in a process of its own."""
 
-    def __init__(self, dsn: str, broker: str, client_id: str) -> None:
+    def __init__(self, dsn: str, broker: str, client_id: str, log: Path) -> None:
         command = [sys.executable, "-m", "tests.ingest_builders", dsn, broker, client_id]
-        self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._log = log
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=out, stderr=subprocess.DEVNULL)
+
+    @property
+    def is_listening(self) -> bool:
+        return "listening" in self._log.read_text(encoding="utf-8").splitlines()
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         self.process.send_signal(number)
@@ -147,12 +155,12 @@ class Child:
 
 
 @pytest.fixture
-def a_child(database, broker):
+def a_child(database, broker, tmp_path):
     """Starts ingesters of one session; none outlives the test."""
     client_id, started = fresh_client_id(), []
 
     def start() -> Child:
-        started.append(Child(database, broker, client_id))
+        started.append(Child(database, broker, client_id, tmp_path / f"ingester-{len(started)}"))
         return started[-1]
 
     yield start
@@ -169,8 +177,7 @@ def test_an_ingester_killed_twice_in_mid_stream_loses_nothing_doubles_nothing_an
     messages = the_stream(start)
     with a_stocked_plant(database, start) as plant, a_stocked_plant(reference_database, start) as reference_plant:
         child = a_child()
-        until(lambda: count(plant, "checkpoint_fence"), "the first ingester is there", 30)
-        time.sleep(1.0)
+        until(lambda: child.is_listening, "the first ingester listens", 30)
         with a_publisher(broker) as publisher:
             sending = threading.Thread(target=publisher.send, args=(messages,))
             sending.start()
@@ -359,17 +366,22 @@ def test_readings_that_are_there_after_all_cost_a_second_attempt_and_nothing_els
         assert PARTITION
 
 
-def test_the_ingest_process_stores_and_stops_and_says_what_it_misses(database, broker, tmp_path):
+def test_the_ingest_process_stores_and_stops_and_says_what_it_misses(database, broker, tmp_path, monkeypatch):
     """The composition root, in a thread."""
     settings = Settings(database_url=database, broker_url=broker, data_dir=tmp_path)
     stop = threading.Event()
-    with a_plant(database) as plant, a_publisher(broker) as publisher:
+    with (
+        closing(Announcements(tmp_path)) as announcements,
+        a_plant(database) as plant,
+        a_publisher(broker) as publisher,
+    ):
+        monkeypatch.setenv(NOTIFY_SOCKET, announcements.address)
         a_device(plant)
         running = threading.Thread(target=run_ingest, args=(settings, CLOCK, stop))
         running.start()
         until(lambda: count(plant, "checkpoint_fence"), "it holds its partition")
         until(lambda: plant.execute("select beat_at from checkpoint_fence").fetchone()[0], "it beats")
-        time.sleep(0.5)
+        until(announcements.heard, "it says that it listens")
         publisher.send([(topic(), telemetry(CLOCK.now()))])
         until(lambda: count(plant) == 1, "stored")
         stop.set()

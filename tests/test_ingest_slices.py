@@ -289,7 +289,7 @@ def test_the_slice_of_the_rest_passes_over_what_others_name_once_they_hear_it(da
     with two_sites(database, 1) as plant, a_publisher(broker) as publisher:
         rest, south = side_of(slices, 0), side_of(slices, 1)
         until(lambda: settled(plant, "mqtt-0") and settled(plant, "mqtt-1"), "both listen")
-        time.sleep(3 * QUICK.tick_every_s)
+        until(lambda: SOUTH in rest.worker._hand_over._given, "the rest passes the south over")
         publisher.send(a_stream(NORTH, 1, 0, 50, CLOCK.now()) + a_stream(SOUTH, 1, 0, 50, CLOCK.now()))
         until(lambda: count(plant) == 100 and rest.source.queued + south.source.queued == 0, "all are stored")
         assert count(plant, "quarantine") == 0

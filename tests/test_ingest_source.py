@@ -44,8 +44,7 @@ def source_of(broker):
             broker, SystemClock(), options=IngestOptions(**options), partition="test", client_id=client_id
         )
         made.append(source)
-        until(lambda: source.is_connected, "connected")
-        time.sleep(0.2)
+        until(lambda: source.is_listening, "it listens")
         return source
 
     yield make
@@ -184,8 +183,7 @@ def test_a_stale_acknowledgement_never_reaches_the_next_connection(broker, sourc
         stale = source.poll(10, 1)
         other = source_of(client_id)  # takes the session over: the first one is disconnected
         other.close()
-        until(lambda: source.is_connected, "connected again")
-        time.sleep(0.5)
+        until(lambda: source.queued == 5, "they come again by the next connection")
         source.commit(stale)
         assert {message.payload for message in drain(source, 5)} == {b"%d" % number for number in range(5)}
 
@@ -215,4 +213,4 @@ def test_a_broker_that_is_away_is_waited_for_and_nothing_is_raised(source_of):
 
 def test_an_address_that_is_none_is_refused():
     with pytest.raises(ValueError, match="mqtt://"):
-        MqttSource("http://here", SystemClock())
+        MqttSource("http://here", SystemClock(), client_id="nobody")

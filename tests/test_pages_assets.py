@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from psycopg_pool import ConnectionPool
-
 from storage.casework import open_from_prediction
 from storage.people import RoleHeld, create_person
-from tests.console_builders import NOW, Console, a_console, a_worn_motor
+from tests.console_builders import NOW, a_worn_motor
 from tests.ticket_builders import DAY, MINUTE, an_actor
 from ticketing.actors import Role
-
-
-@pytest.fixture
-def console(pool: ConnectionPool) -> Console:
-    return a_console(pool)
 
 
 def test_the_list_of_assets_says_who_is_heard_and_when_last(console):

@@ -6,14 +6,10 @@ import json
 from html import unescape
 from re import findall
 
-import pytest
-from psycopg_pool import ConnectionPool
-
 from api.dialects import shipped_presets
 from storage import feeds
-from tests.console_builders import NOW, Console, a_console
-from tests.operations_builders import HOSTILE, a_gateway_feed, a_planner_elsewhere, an_administrator, an_unknown_device
-from ticketing.actors import Actor
+from tests.console_builders import NOW
+from tests.operations_builders import HOSTILE, a_gateway_feed, a_planner_elsewhere, an_unknown_device
 
 MS = int(NOW.timestamp() * 1000)
 SAMPLE = json.dumps({"ts": MS, "force_kn": 8.1, "note": "ok"})
@@ -32,17 +28,6 @@ FORM = {
     "sample": SAMPLE,
     "encoding": "text",
 }
-
-
-@pytest.fixture
-def console(pool: ConnectionPool) -> Console:
-    return a_console(pool)
-
-
-@pytest.fixture
-def admin(console: Console) -> Actor:
-    with console.pool.connection() as connection:
-        return an_administrator(connection)
 
 
 def test_every_preset_opens_in_the_editor_and_its_examples_can_be_tried(console, admin):

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from psycopg_pool import ConnectionPool
-
 from api.measures import House
 from api.pages import words
 from storage import service_alarms
-from tests.console_builders import NOW, Console, a_console
+from tests.console_builders import NOW
 from tests.operations_builders import HOSTILE, a_planner_elsewhere, a_silent_feed, an_administrator
 from tests.ticket_builders import HOUR
 
 MARK = "problems stand"
-
-
-@pytest.fixture
-def console(pool: ConnectionPool) -> Console:
-    return a_console(pool)
 
 
 def test_every_kind_of_trouble_has_words():

@@ -8,32 +8,24 @@ from html import unescape
 
 import pytest
 from httpx2 import Response
-from psycopg_pool import ConnectionPool
 
 from ingest.quarantine_reasons import Reason
 from storage import device_credentials
-from tests.console_builders import Console, a_console
-from tests.operations_builders import a_bad_message, a_gateway_feed, an_administrator, an_unknown_device
+from tests.console_builders import Console
+from tests.operations_builders import a_bad_message, a_gateway_feed, an_unknown_device
 from tests.test_pages_feeds import FORM as FEED
 from tests.test_pages_gateways import FORM as GATEWAY
 from tests.test_pages_register import BAD
-from ticketing.actors import Actor
 
 PROSE = re.compile(r"\b[A-Za-z]{2,}(?: [a-z]{2,}){2,}\b")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
-@pytest.fixture
-def console(pool: ConnectionPool) -> Console:
-    return a_console(pool)
-
-
-@pytest.fixture
-def admin(console: Console) -> Actor:
+@pytest.fixture(autouse=True)
+def _operations(console: Console) -> None:
     with console.pool.connection() as connection:
         a_gateway_feed(connection)
         an_unknown_device(connection)
-        return an_administrator(connection)
 
 
 def english_of(page: str) -> list[str]:

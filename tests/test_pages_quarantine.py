@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from psycopg_pool import ConnectionPool
-
 from api.pages import words
 from api.pages.payloads import shown_payload
 from ingest.quarantine_reasons import Reason
 from storage import quarantine
-from tests.console_builders import Console, a_console
+from tests.console_builders import Console
 from tests.operations_builders import (
     HOSTILE,
     a_bad_message,
@@ -17,11 +14,6 @@ from tests.operations_builders import (
     a_planner_elsewhere,
     an_unknown_device,
 )
-
-
-@pytest.fixture
-def console(pool: ConnectionPool) -> Console:
-    return a_console(pool)
 
 
 def asked(console: Console) -> int:

@@ -5,18 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from psycopg_pool import ConnectionPool
 
-from tests.console_builders import Console, a_console
 from tests.operations_builders import a_planner_elsewhere
 
 GOOD = "site,tag,name,asset_type,location\nplant-1,P-7,Press,motor,Hall 3\nplant-1,M-1,Main motor,motor,Hall 4\n"
 BAD = "site,tag,name,asset_type\nplant-1,P 7,Press,motor\nplant-9,P-8,<script>alert(1)</script>,motor\n"
-
-
-@pytest.fixture
-def console(pool: ConnectionPool) -> Console:
-    return a_console(pool)
 
 
 def a_table(text: str) -> dict[str, tuple[str, bytes, str]]:

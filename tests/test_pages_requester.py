@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-from psycopg_pool import ConnectionPool
-
-from tests.console_builders import Console, a_console
+from tests.console_builders import Console
 from tests.ticket_builders import DAY, a_report, carry, resolve
 from ticketing.ticket import State
-
-
-@pytest.fixture
-def console(pool: ConnectionPool) -> Console:
-    return a_console(pool)
 
 
 def a_link(console: Console) -> tuple[str, str]:

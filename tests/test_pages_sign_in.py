@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
-from psycopg_pool import ConnectionPool
 
 from api.pages.signing_in import own_address
 from storage import people
 from storage.casework import open_from_prediction
-from tests.console_builders import NOW, Console, a_console, a_worn_motor
+from tests.console_builders import NOW, Console, a_worn_motor
 
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def console(pool: ConnectionPool) -> Iterator[Console]:
-    return a_console(pool)
 
 
 def with_password(console: Console) -> Console:

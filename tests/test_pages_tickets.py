@@ -5,18 +5,10 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-import pytest
-from psycopg_pool import ConnectionPool
-
 from storage.casework import open_from_prediction
-from tests.console_builders import NOW, Console, a_console, a_dispatch_decision, a_picture, a_worn_motor, soon
+from tests.console_builders import NOW, Console, a_dispatch_decision, a_picture, a_worn_motor, soon
 from tests.ticket_builders import DAY, HOUR, a_report, carry, command, finish_work, resolve
 from ticketing.ticket import State
-
-
-@pytest.fixture
-def console(pool: ConnectionPool) -> Console:
-    return a_console(pool)
 
 
 def a_ticket(console: Console, state: State | None = None) -> str:

@@ -119,10 +119,10 @@ def test_a_device_hears_of_the_tickets_of_its_asset_even_those_that_closed_while
     broker: str, site: str, listener: Listener
 ) -> None:
     notice = {"code": "D000001", "state": "closed", "outcome": "repaired"}
-    with Device(broker, site, "D-1", threading.Event(), listen=True) as device:
-        eventually(lambda: device.is_connected)
-        eventually(lambda: listener.of("state"))
-        time.sleep(0.1)
+    absent, granted = Device(broker, site, "D-1", threading.Event(), listen=True), threading.Event()
+    absent._client.on_subscribe = lambda *_: granted.set()
+    with absent:
+        eventually(granted.is_set)
     listener.client.publish(f"wearsight/v1/{site}/D-1/tickets", json.dumps(notice), qos=1).wait_for_publish(5)
     listener.client.publish(f"wearsight/v1/{site}/D-1/tickets", "not json", qos=1).wait_for_publish(5)
     heard: list[dict[str, object]] = []
