@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from api.dialects import Attempt, DeviceTried, EventTried, LeftOut, Refusal, SampleTried
 from domain.refusals import Refused
@@ -15,6 +16,8 @@ from ingest.limits import MAX_METRICS
 from ingest.mapping.telling import Note
 from ingest.quarantine_reasons import EXPLANATIONS, Reason, Unusable
 from ingest.times import Window, to_datetime
+from runtime.broker_access import known_service
+from runtime.settings import Settings
 from storage.feeds import Feed, FeedDraft
 
 # Of a message of thousands of fields a person reads the first ones.
@@ -31,14 +34,27 @@ class Explaining(Protocol):
 
 
 class IngestDialects:
-    """Every dialect of the catalogue."""
+    """Every dialect of the catalogue; ``carries_spaces`` says whether the broker takes topics with a space in them."""
+
+    def __init__(self, *, carries_spaces: bool = True) -> None:
+        self._carries_spaces = carries_spaces
 
     def names(self) -> Sequence[str]:
         """Return the names of all dialects."""
         return list(DECODERS)
 
     def check(self, draft: FeedDraft) -> None:
-        """Raise Refused("invalid_feed") unless the dialect is known and the settings make sense to it."""
+        """Raise Refused("invalid_feed") unless the dialect is known, takes the settings, and the feed can be heard.
+
+        One that is off is not asked of the broker, so what it refuses can still be switched off.
+        """
+        if draft.enabled and not self._carries_spaces and " " in draft.topic:
+            raise Refused(
+                "invalid_feed",
+                expected="a filter without spaces: the embedded broker (NATS) refuses it, and whoever publishes there",
+                got=repr(draft.topic),
+                remedy="Have the devices use topics without spaces, or run another broker; docs/broker.md names them.",
+            )
         _decoder(draft)
 
     def attempt(self, draft: FeedDraft, topic: str, payload: bytes, now: datetime) -> Attempt:
@@ -63,6 +79,15 @@ class IngestDialects:
             refusal = Refusal(error.reason, error.detail, explained.remedy_en, explained.remedy_zh)
             return Attempt((), left_out, refusal)
         return Attempt([_tried(one) for one in told], left_out, None)
+
+
+def dialects_at(settings: Settings) -> IngestDialects:
+    """Return the dialects as they can be heard at the broker that these settings lead to."""
+    service = known_service(settings.data_dir)
+    password = urlsplit(settings.broker_url or "").password
+    # Made for this directory's own broker and known to no other.
+    is_embedded = service is not None and service.password == password
+    return IngestDialects(carries_spaces=not (is_embedded and settings.broker == "nats"))
 
 
 def _decoder(draft: FeedDraft) -> Decoder:

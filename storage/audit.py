@@ -5,7 +5,7 @@ Triggers write it, except where a row holds what the audit must not: the hashes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,6 +32,14 @@ class Change:
     after: Mapping[str, object] | None
 
 
+@dataclass(frozen=True, slots=True)
+class NamedChange(Change):
+    """A change of a record that belongs to no asset: its site, and the name that it had then."""
+
+    site: str | None
+    name: str
+
+
 def act_as(connection: Connection, person_id: int, now: datetime) -> None:
     """Say who makes the changes of this transaction, and when: the triggers write both beside each change."""
     connection.execute(QUERIES["act_as"], {"person": str(person_id), "at": now.isoformat()})
@@ -41,3 +49,19 @@ def changes_of_asset(connection: Connection, asset_id: int, *, before: int | Non
     """Return changes of an asset and of what belongs to it, with ids below ``before``, newest first."""
     rows = connection.execute(QUERIES["changes_of_asset"], {"asset_id": asset_id, "before": before, "limit": limit})
     return [Change(*row) for row in rows]
+
+
+def changes_of(
+    connection: Connection, nouns: Sequence[str], *, sites: Sequence[str] | None, before: int | None, limit: int
+) -> list[NamedChange]:
+    """Return changes of such records at ``sites`` (None: everywhere), with ids below ``before``, newest first.
+
+    Records of an asset, as a device's credential, are left out: ``changes_of_asset`` has them.
+    """
+    asked = {
+        "nouns": list(nouns),
+        "sites": None if sites is None else list(sites),
+        "before": before,
+        "limit": limit,
+    }
+    return [NamedChange(*row) for row in connection.execute(QUERIES["changes_of_nouns"], asked).fetchall()]

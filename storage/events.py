@@ -11,7 +11,7 @@ from msgspec import json
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from domain.events import Event
+from domain.events import Event, EventKind, EventSeverity
 from storage.queries import load
 
 QUERIES = load("events")
@@ -47,6 +47,15 @@ def insert(connection: Connection, heard: Sequence[DeviceEvent], now: datetime) 
         },
     ).fetchone()
     return int(row[0]) if row is not None else 0
+
+
+def newest_of_device(connection: Connection, device_id: int, *, limit: int) -> list[Event]:
+    """Return what a device told last, newest first by its own times."""
+    rows = connection.execute(QUERIES["newest_of_device"], {"device_id": device_id, "limit": limit})
+    return [
+        Event(ts, EventKind(kind), code, EventSeverity(severity), text, attributes)
+        for ts, kind, code, severity, text, attributes in rows
+    ]
 
 
 def judge_again(connection: Connection, since: Mapping[int, datetime]) -> None:

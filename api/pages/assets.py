@@ -39,11 +39,12 @@ AssetId = Annotated[int, Path(ge=1, le=KEY_MAX)]
 
 @dataclass(frozen=True, slots=True)
 class AssetRow:
-    """An asset in the list; ``online`` is None when none of its devices has been heard."""
+    """An asset in the list; ``online`` is None when none of its devices has said whether it is."""
 
     asset: Asset
     type_name: str
     online: bool | None
+    is_heard: bool
     last_reading_at: datetime | None
 
 
@@ -192,11 +193,12 @@ def _type_names(connection: Connection, language: Language) -> dict[str, str]:
 
 
 def _row(asset: Asset, devices: Sequence[DeviceRow], types: Mapping[str, str]) -> AssetRow:
-    heard = [device.online for device in devices if device.online is not None]
+    told = [device.online for device in devices if device.online is not None]
     newest = max((device.last_reading_at for device in devices if device.last_reading_at is not None), default=None)
     return AssetRow(
         asset=asset,
         type_name=types.get(asset.asset_type_id, asset.asset_type_id),
-        online=any(heard) if heard else None,
+        online=any(told) if told else None,
+        is_heard=any(device.last_seen_at is not None for device in devices),
         last_reading_at=newest,
     )

@@ -20,7 +20,7 @@ from api.pages.times import milliseconds
 from api.permissions import Action
 from api.problems import unknown
 from domain.refusals import Refused
-from storage import adoption, assets, charts, console, feeds, quarantine
+from storage import adoption, assets, charts, console, events, feeds, quarantine
 from storage import device_credentials as credentials
 from storage.assets import DeviceRow
 from storage.console import PAGE_SIZE
@@ -32,6 +32,7 @@ KEY_MAX = 2**63 - 1
 TEXT_MAX = 80
 UNKNOWN_MAX = 50
 GAPS_MAX = 20
+EVENTS_MAX = 20
 SERIES_MAX = 200
 CREDENTIALS_MAX = 20
 QUARANTINED_MAX = 10
@@ -150,7 +151,8 @@ def _context(connection: Connection, caller: Caller, device: DeviceRow) -> dict[
         "feed": _feed_name(connection, device),
         "zone": console.site_zones(connection)[device.site_id],
         "gaps": assets.list_gaps(connection, device.id, limit=GAPS_MAX),
-        "series": [one for one in series if one.device_id == device.id],
+        "events": events.newest_of_device(connection, device.id, limit=EVENTS_MAX),
+        "series": sorted((one for one in series if one.device_id == device.id), key=lambda one: one.metric),
         "reads_access": reads_access,
         "may_change_access": may(caller.person, Action.CHANGE_BROKER_ACCESS, device.site_id),
         "credentials": credentials.credentials_of(connection, owner, limit=CREDENTIALS_MAX) if reads_access else [],

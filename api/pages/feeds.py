@@ -17,6 +17,7 @@ from api.identity import Caller
 from api.pages.access import may
 from api.pages.devices import places_of
 from api.pages.forms import PostedForm, body_of, text
+from api.pages.history import Before, history_of
 from api.pages.payloads import shown_payload
 from api.pages.rendering import frame, page, refused_status, shown
 from api.permissions import Action
@@ -88,9 +89,10 @@ def list_feeds(
     caller: ReadFeeds,
     database: Database,
     after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    before: Before = None,
 ) -> HTMLResponse:
-    """Show the feeds at the reader's sites."""
-    return _list_page(request, caller, database, after=after)
+    """Show the feeds at the reader's sites, and their changes before the one of the id ``before``."""
+    return _list_page(request, caller, database, after=after, before=before)
 
 
 @router.get("/feeds/new")
@@ -210,14 +212,22 @@ def remove(feed_id: FeedKey, request: Request, caller: ChangeFeeds, database: Da
 
 
 def _list_page(
-    request: Request, caller: Caller, database: Database, *, after: int = 0, refusal: Refused | None = None
+    request: Request,
+    caller: Caller,
+    database: Database,
+    *,
+    after: int = 0,
+    before: int | None = None,
+    refusal: Refused | None = None,
 ) -> HTMLResponse:
     framed = frame(request, caller.person, "feeds", here=None if request.method == "GET" else "/feeds")
     with database.connection() as connection:
         rows = feeds.page(connection, sites=caller.site_list(), after=after, limit=LIST_MAX + 1)
         zones = console.site_zones(connection)
+        past = history_of(connection, caller, ["feed"], "/feeds", before=before)
     context = {
         "feeds": rows[:LIST_MAX],
+        "past": past,
         "zones": zones,
         "presets": shipped_presets(),
         "may_change": _may_change(caller),

@@ -134,6 +134,8 @@ REFUSAL_FORMS: Sequence[str] = (
     N_("Correct the filter."),
     N_("a filter of {count} characters"),
     N_("no control characters and nothing that is no character"),
+    N_("a filter without spaces: the embedded broker (NATS) refuses it, and whoever publishes there"),
+    N_("Have the devices use topics without spaces, or run another broker; docs/broker.md names them."),
     N_("a plain filter: a shared subscription breaks a device's order"),
     N_("# only as the last level and alone in it"),
     N_("+ only alone in its level"),

@@ -16,9 +16,9 @@ from api.dependencies import ChangeBrokerAccess, Database, Now, ReadBrokerAccess
 from api.device_credential_schemas import NewGateway
 from api.identity import Caller
 from api.pages.access import may
-from api.pages.broker_access import CredentialId
 from api.pages.devices import CREDENTIALS_MAX, KEY_MAX, broker_of, places_of
 from api.pages.forms import PostedForm, body_of, text
+from api.pages.history import Before, history_of
 from api.pages.rendering import frame, page, refused_status, shown
 from api.permissions import Action
 from api.problems import unknown
@@ -66,9 +66,10 @@ def list_gateways(
     site: Annotated[str, Query(max_length=64)] = "",
     state: Annotated[str, Query(max_length=16)] = "",
     after: Annotated[int, Query(ge=0, le=KEY_MAX)] = 0,
+    before: Before = None,
 ) -> HTMLResponse:
-    """Show the gateways at the reader's sites that fit the filter, and ask for a new one."""
-    return _list_page(request, caller, database, site=site.replace("\0", ""), state=state, after=after)
+    """Show the gateways at the reader's sites that fit the filter, ask for a new one, and tell of earlier changes."""
+    return _list_page(request, caller, database, site=site.replace("\0", ""), state=state, after=after, before=before)
 
 
 @router.post("/gateways")
@@ -79,34 +80,13 @@ def add(form: PostedForm, request: Request, caller: ChangeBrokerAccess, database
         made = routes.add_gateway(caller, body_of(NewGateway, typed.body()), database, now)
     except Refused as refusal:
         return _list_page(request, caller, database, typed=typed, refusal=refusal)
-    return _gateway_page(request, caller, database, made.id, issued=made.credential)
+    return gateway_page(request, caller, database, made.id, issued=made.credential)
 
 
 @router.get("/gateways/{gateway_id}")
 def show_gateway(gateway_id: GatewayId, request: Request, caller: ReadBrokerAccess, database: Database) -> HTMLResponse:
     """Show one gateway."""
-    return _gateway_page(request, caller, database, gateway_id)
-
-
-@router.post("/gateways/{gateway_id}/credentials")
-def issue(
-    gateway_id: GatewayId, request: Request, caller: ChangeBrokerAccess, database: Database, now: Now
-) -> HTMLResponse:
-    """Issue a further credential and show its secret in the answer itself."""
-    try:
-        made = routes.issue_gateway_credential(gateway_id, caller, database, now)
-    except Refused as refusal:
-        return _gateway_page(request, caller, database, gateway_id, refusal=refusal)
-    return _gateway_page(request, caller, database, gateway_id, issued=made)
-
-
-@router.post("/gateways/{gateway_id}/credentials/{credential_id}/revoke")
-def revoke(
-    gateway_id: GatewayId, credential_id: CredentialId, caller: ChangeBrokerAccess, database: Database, now: Now
-) -> Response:
-    """Revoke a credential, then show the gateway."""
-    routes.revoke_gateway_credential(gateway_id, credential_id, caller, database, now)
-    return RedirectResponse(f"/gateways/{gateway_id}#access", status_code=303)
+    return gateway_page(request, caller, database, gateway_id)
 
 
 @router.post("/gateways/{gateway_id}/remove")
@@ -124,6 +104,7 @@ def _list_page(
     site: str = "",
     state: str = "",
     after: int = 0,
+    before: int | None = None,
     typed: GatewayForm | None = None,
     refusal: Refused | None = None,
 ) -> HTMLResponse:
@@ -134,11 +115,13 @@ def _list_page(
             connection, sites=caller.site_list(), site=site or None, state=wanted, after=after, limit=PAGE_SIZE + 1
         )
         zones = console.site_zones(connection)
+        past = history_of(connection, caller, ["gateway", "credential"], "/gateways", before=before)
     places = places_of(caller, Action.CHANGE_BROKER_ACCESS)
     changeable = may(caller.person, Action.CHANGE_BROKER_ACCESS)
     context = {
         "gateways": rows[:PAGE_SIZE],
         "zones": zones,
+        "past": past,
         "sites": sorted(zones) if caller.site_list() is None else caller.site_list(),
         "site": site,
         "state": wanted or "",
@@ -150,7 +133,7 @@ def _list_page(
     return page(request, framed, "gateways.html", context, status=refused_status(refusal))
 
 
-def _gateway_page(
+def gateway_page(
     request: Request,
     caller: Caller,
     database: Database,
@@ -159,6 +142,7 @@ def _gateway_page(
     refusal: Refused | None = None,
     issued: IssuedCredential | None = None,
 ) -> HTMLResponse:
+    """Return the page of a gateway, with a refusal or with a credential that was just issued."""
     framed = frame(request, caller.person, "gateways", here=f"/gateways/{gateway_id}")
     with database.connection() as connection:
         gateway = _visible(connection, caller, gateway_id)

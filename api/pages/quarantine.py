@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from psycopg import Connection
 
 from api.dependencies import Database, DismissQuarantine, Now, ReadQuarantine, ReplayQuarantine
 from api.identity import Caller
@@ -24,7 +25,7 @@ from api.quarantine_schemas import DismissBody, ReplayBody
 from api.reasons import ReasonExplained
 from api.routes import quarantine as routes
 from domain.refusals import Refused
-from storage import console, quarantine
+from storage import assets, console, quarantine
 
 router = APIRouter()
 
@@ -59,6 +60,12 @@ class Wanted:
         if self.device and not self.reason and self.site:
             return {"address": {"site": self.site, "name": self.device}}
         return None
+
+    def adopt_query(self) -> str:
+        """Return the address of the page that adopts the device of this filter."""
+        sender = {"site": self.site} if self.feed is None else {"feed": str(self.feed)}
+        given = {**sender, "name": self.device}
+        return f"/devices/adopt?{urlencode(given)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +192,14 @@ def _list_page(
             limit=LIST_MAX + 1,
         )
         zones = console.site_zones(connection)
+        device_id = _registered(connection, caller, wanted)
+    shown_rows = rows[:LIST_MAX]
     context = {
+        "device_id": device_id,
+        "adopt_address": None if device_id is not None else _adopt_address(caller, wanted, shown_rows, zones),
         "counts": counts,
         "meanings": {one.reason: _meaning(request, one.reason, framed.language) for one in counts},
-        "messages": rows[:LIST_MAX],
+        "messages": shown_rows,
         "zones": zones,
         "zone": common_zone(zones),
         "wanted": wanted,
@@ -214,14 +225,17 @@ def _message_page(
 ) -> HTMLResponse:
     framed = frame(request, caller.person, "quarantine", here=f"/quarantine/{message_id}")
     row = routes.read_quarantined(message_id, caller, database)
+    address = Wanted(site=row.site or "", feed=row.feed_id, device=row.device or "")
     with database.connection() as connection:
         zones = console.site_zones(connection)
+        device_id = _registered(connection, caller, address)
     context = {
+        "device_id": device_id,
         "message": row,
         "zone": zones.get(row.site or "", "UTC"),
         "meaning": _meaning(request, row.reason, framed.language),
         "payload": shown_payload(base64.b64decode(row.payload_base64), is_whole=row.payload_is_whole),
-        "device_filter": Wanted(site=row.site or "", feed=row.feed_id, device=row.device or ""),
+        "device_filter": address,
         "is_registered_site": row.site in zones,
         "may_replay": may(caller.person, Action.REPLAY_QUARANTINE, row.site),
         "may_dismiss": may(caller.person, Action.DISMISS_QUARANTINE, row.site),
@@ -231,6 +245,32 @@ def _message_page(
         "why": why,
     }
     return page(request, framed, "quarantined.html", context, status=refused_status(refusal))
+
+
+def _registered(connection: Connection, caller: Caller, wanted: Wanted) -> int | None:
+    """Return the device that a filter means, where it is registered and the reader may see it."""
+    if not wanted.device or not may(caller.person, Action.READ_SIGNALS):
+        return None
+    sites = caller.site_list()
+    if wanted.feed is not None:
+        found = assets.list_devices(connection, sites=sites, feed_id=wanted.feed, feed_key=wanted.device)
+    elif wanted.site:
+        found = assets.list_devices(connection, sites=sites, site=wanted.site, name=wanted.device)
+    else:
+        return None
+    return next((one.id for one in found if one.feed_id == wanted.feed), None)
+
+
+def _adopt_address(
+    caller: Caller, wanted: Wanted, messages: Sequence[quarantine.Quarantined], zones: Mapping[str, str]
+) -> str | None:
+    """Return where the device of a filter is adopted; None where it is not unknown, or the reader may not."""
+    if not wanted.device or not (wanted.site or wanted.feed):
+        return None
+    unknown = [one for one in messages if one.reason == "unknown_device" and one.site in zones]
+    if not unknown or not may(caller.person, Action.ADOPT_DEVICE, unknown[0].site):
+        return None
+    return wanted.adopt_query()
 
 
 def _meaning(request: Request, reason: str, language: Language) -> Meaning | None:

@@ -23,6 +23,7 @@ from api.languages import COOKIE_NAME, QUERY_NAME, Language, preferred_language
 from api.pages import times, words
 from api.pages.access import MENU, MenuEntry, may
 from api.pages.general_refusals import GENERAL
+from api.pages.metric_words import quantity_of, unit_of
 from api.pages.saying import cell_said, said, specifics
 from api.permissions import Action
 from api.problems import STATUS_OF_KIND
@@ -198,8 +199,8 @@ def _environment(language: Language) -> Environment:
         words=lambda text: text.replace("_", " "),
         visible=_visible,
         urlencode=urlencode,
-        quantity=lambda one: catalogue.gettext(words.metric_words(one.metric, one.unit)[0]),
-        unit=lambda one: words.metric_words(one.metric, one.unit)[1],
+        quantity=lambda one: quantity_of(one.metric, catalogue.gettext),
+        unit=lambda one: unit_of(one.metric, one.unit),
         left=lambda due, now: int((due - now).total_seconds()),
         reason=lambda code: catalogue.gettext(words.REASONS.get(code, _visible(code.replace("_", " ")))),
         trouble=lambda one: _told(one, catalogue),
@@ -207,7 +208,7 @@ def _environment(language: Language) -> Environment:
         specifics=specifics,
         cell=lambda got: cell_said(got, language),
         size=_size,
-        fact=lambda value: "–" if value is None else _visible(str(value)),
+        fact=_fact,
         interval=lambda seconds: _interval(seconds, catalogue),
         in_words=lambda seconds: _in_words(seconds, catalogue),
         in_hours=lambda seconds: _in_words(seconds, catalogue, in_days=False),
@@ -225,6 +226,13 @@ def _interval(seconds: float, catalogue: i18n.Catalogue) -> str:
     if seconds >= times.MINUTE_S:
         return _in_words(seconds, catalogue)
     return catalogue.gettext(N_("{seconds} s")).format(seconds=f"{seconds:.3g}")
+
+
+def _fact(value: object) -> str:
+    """Write a value that the audit kept: what has parts, as settings do, as the JSON that people typed."""
+    if value is None:
+        return "–"
+    return _visible(json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value))
 
 
 class _Figures(dict[str, object]):

@@ -50,6 +50,7 @@ def show_service(
         "zones": zones,
         "zone": common_zone(zones),
         "beat_old_s": BEAT_OLD_S,
+        "sees_devices": may(caller.person, Action.READ_SIGNALS),
         "sees_quarantine": may(caller.person, Action.READ_QUARANTINE),
     }
     return page(request, framed, "service.html", context)

@@ -151,39 +151,6 @@ ROLES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# Metrics end in their unit (STYLE: units go last); people read the quantity and the unit apart.
-UNITS: Mapping[str, str] = MappingProxyType(
-    {
-        "_mm_s": "mm/s",
-        "_l_min": "l/min",
-        "_percent": "%",
-        "_rpm": "rpm",
-        "_bar": "bar",
-        "_kw": "kW",
-        "_hz": "Hz",
-        "_c": "°C",
-        "_a": "A",
-        "_v": "V",
-    }
-)
-QUANTITIES: Mapping[str, str] = MappingProxyType(
-    {
-        "vibration": N_("vibration"),
-        "temperature": N_("temperature"),
-        "current": N_("current"),
-        "speed": N_("speed"),
-        "flow": N_("flow"),
-        "pressure": N_("pressure"),
-        "discharge_pressure": N_("discharge pressure"),
-        "suction_pressure": N_("suction pressure"),
-        "power": N_("power"),
-        "setpoint": N_("set point"),
-        "heater": N_("heater"),
-        "volt": N_("voltage"),
-        "rotate": N_("rotation"),
-    }
-)
-
 # What a timeline entry's facts are called when no form asks for them.
 FACTS: Mapping[str, str] = MappingProxyType(
     {
@@ -290,6 +257,24 @@ TROUBLES: Mapping[str, Trouble] = MappingProxyType(
     }
 )
 
+# What equipment tells beside numbers, and how grave it says that is.
+EVENT_KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "error": N_("error"),
+        "state": N_("state"),
+        "operator": N_("operator"),
+        "counter": N_("counter"),
+    }
+)
+EVENT_SEVERITIES: Mapping[str, Word] = MappingProxyType(
+    {
+        "info": Word(N_("Note"), "info", "grey"),
+        "warning": Word(N_("Warning"), "alarm", "warn"),
+        "error": Word(N_("Error"), "alarm", "bad"),
+        "critical": Word(N_("Critical"), "alarm", "bad"),
+    }
+)
+
 # Why messages are in quarantine, in short; ingest has the long explanations.
 REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -328,7 +313,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
 
 # Kinds of papers that an asset has.
 PAPERS: Mapping[str, str] = MappingProxyType({"contract": N_("Contract"), "manual": N_("Manual")})
-# What the audit of an asset speaks of, by the name of the table.
+# What the audit speaks of, by the name of the table.
 CHANGED: Mapping[str, str] = MappingProxyType(
     {
         "asset": N_("Asset"),
@@ -337,6 +322,20 @@ CHANGED: Mapping[str, str] = MappingProxyType(
         "installation": N_("Fitting"),
         "file": N_("File"),
         "credential": N_("Credential"),
+        "feed": N_("Feed"),
+        "gateway": N_("Gateway"),
+    }
+)
+# Its fields that have a label on some page.
+FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "name": N_("Name"),
+        "site_id": N_("Site"),
+        "topic": N_("Topics"),
+        "decoder": N_("Dialect"),
+        "settings": N_("Settings"),
+        "enabled": N_("State"),
+        "silent_after_s": N_("Silence alarm (s)"),
     }
 )
 # The tables that the register imports.
@@ -356,12 +355,3 @@ IMPORTED: Mapping[str, Word] = MappingProxyType(
 LEVELS: Mapping[str, str] = MappingProxyType(
     {"raw": N_("every reading"), "1m": N_("minutes"), "1h": N_("hours"), "1d": N_("days")}
 )
-
-
-def metric_words(metric: str, unit: str | None) -> tuple[str, str]:
-    """Return a metric's quantity (a message of the catalogue where it is a known one) and its unit."""
-    for suffix, symbol in UNITS.items():
-        if metric.endswith(suffix):
-            quantity = metric.removesuffix(suffix)
-            return QUANTITIES.get(quantity, quantity.replace("_", " ")), unit or symbol
-    return QUANTITIES.get(metric, metric.replace("_", " ")), unit or ""

@@ -18,6 +18,14 @@ with stored as (
 select count(*)
 from stored
 
+-- name: newest_of_device
+-- The newest events of a device by its own times, read backwards along the key that keeps each of them single.
+select event.ts, event.kind, event.code, event.severity, event.text, event.attributes
+from event
+where event.device_id = %(device_id)s
+order by event.ts desc
+limit %(limit)s
+
 -- name: judge_again
 -- Put the events of these assets before the desk once more, from each asset's own time on.
 insert into evidence_due (asset_id, ts)
