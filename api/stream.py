@@ -11,7 +11,9 @@ import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import psycopg
 from psycopg import Connection
@@ -27,6 +29,8 @@ LIFETIME_S = 600.0
 WAIT_S = 0.5
 RECONNECT_WAIT_S = 1.0
 RESYNC = "resync"
+# Put into a subscriber's queue in the place of an announcement: the stream ends.
+END = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +48,24 @@ class Subscriber:
 
     loop: asyncio.AbstractEventLoop
     sites: frozenset[str] | None
-    queue: asyncio.Queue[Announcement] = field(default_factory=lambda: asyncio.Queue(QUEUE_LIMIT))
+    queue: asyncio.Queue[Announcement | None] = field(default_factory=lambda: asyncio.Queue(QUEUE_LIMIT))
 
     def offer(self, announcement: Announcement) -> None:
         """Queue an announcement, on the subscriber's own loop. A full queue becomes a single resync."""
         try:
             self.queue.put_nowait(announcement)
         except asyncio.QueueFull:
-            while not self.queue.empty():
-                self.queue.get_nowait()
+            self._empty()
             self.queue.put_nowait(Announcement(RESYNC, "{}", None))
+
+    def end(self) -> None:
+        """End the stream, on the subscriber's own loop: what still waits is not worth waiting for."""
+        self._empty()
+        self.queue.put_nowait(END)
+
+    def _empty(self) -> None:
+        while not self.queue.empty():
+            self.queue.get_nowait()
 
 
 def listening_connection(pool: ConnectionPool) -> Connection:
@@ -74,9 +86,17 @@ class Broadcast:
         self._thread: threading.Thread | None = None
         self._site_of_asset: dict[int, str] = {}
 
-    def stop(self) -> None:
-        """Stop listening; streams that are still open hear nothing more."""
+    def end_streams(self) -> None:
+        """End every open stream, accept no other, and have the listening end. Returns at once."""
         self._stop.set()
+        with self._lock:
+            following = list(self._subscribers)
+        for subscriber in following:
+            self._tell(subscriber, subscriber.end)
+
+    def stop(self) -> None:
+        """End every stream and wait until nothing listens any more."""
+        self.end_streams()
         if self._thread is not None:
             self._thread.join(timeout=5)
 
@@ -84,7 +104,7 @@ class Broadcast:
         """Yield what happens at ``sites`` from now on, for at most ten minutes. Starts with a resync."""
         subscriber = Subscriber(asyncio.get_running_loop(), sites)
         with self._lock:
-            if len(self._subscribers) >= SUBSCRIBERS_LIMIT:
+            if self._stop.is_set() or len(self._subscribers) >= SUBSCRIBERS_LIMIT:
                 return
             self._subscribers.add(subscriber)
             if self._thread is None:
@@ -96,9 +116,12 @@ class Broadcast:
             ends_at = subscriber.loop.time() + LIFETIME_S
             while (left_s := ends_at - subscriber.loop.time()) > 0:
                 try:
-                    yield await asyncio.wait_for(subscriber.queue.get(), left_s)
+                    announcement = await asyncio.wait_for(subscriber.queue.get(), left_s)
                 except TimeoutError:
                     return
+                if announcement is END:
+                    return
+                yield announcement
         finally:
             with self._lock:
                 self._subscribers.discard(subscriber)
@@ -155,8 +178,10 @@ class Broadcast:
         for subscriber in hearing:
             everywhere = subscriber.sites is None or announcement.noun == RESYNC
             if everywhere or (announcement.site_id is not None and announcement.site_id in (subscriber.sites or ())):
-                try:
-                    subscriber.loop.call_soon_threadsafe(subscriber.offer, announcement)
-                except RuntimeError:
-                    # Its loop has just closed with the process; the stream's own ending unsubscribes it.
-                    continue
+                self._tell(subscriber, partial(subscriber.offer, announcement))
+
+    @staticmethod
+    def _tell(subscriber: Subscriber, told: Callable[[], None]) -> None:
+        # Its loop may have closed with the process; the stream's own ending unsubscribes it.
+        with suppress(RuntimeError):
+            subscriber.loop.call_soon_threadsafe(told)

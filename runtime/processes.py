@@ -58,9 +58,10 @@ def _run_api(settings: Settings, clock: Clock, stop: threading.Event) -> None:
 
     from api.app import create_app
     from api.measures import House
+    from api.server import Server
     from ingest.quarantine_reasons import EXPLANATIONS
     from runtime.broker_probe import parse_broker_url
-    from runtime.dialects import IngestDialects
+    from runtime.dialects import dialects_at
     from runtime.measuring import METRICS_FOLDER, disks
     from storage.database import open_pool
 
@@ -75,21 +76,14 @@ def _run_api(settings: Settings, clock: Clock, stop: threading.Event) -> None:
     with socket.socket(family) as listener, open_pool(str(settings.database_url), size=API_CONNECTIONS) as pool:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.api_host, settings.api_port))
-        server = uvicorn.Server(
+        app = create_app(
+            pool, clock, dialects=dialects_at(settings), house=house, public_url=settings.public_url, reasons=reasons
+        )
+        server = Server(
+            app,
             uvicorn.Config(
-                create_app(
-                    pool,
-                    clock,
-                    dialects=IngestDialects(),
-                    house=house,
-                    public_url=settings.public_url,
-                    reasons=reasons,
-                ),
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=API_GRACE_S,
-                backlog=API_BACKLOG,
-            )
+                app, log_config=None, access_log=False, timeout_graceful_shutdown=API_GRACE_S, backlog=API_BACKLOG
+            ),
         )
         structlog.get_logger().info("listens", host=settings.api_host, port=listener.getsockname()[1])
         # uvicorn takes the signals itself while it runs, and hands them on to ours when it has stopped.

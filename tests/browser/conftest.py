@@ -18,6 +18,7 @@ from psycopg_pool import ConnectionPool
 from api.identity import SESSION_COOKIE
 from api.languages import COOKIE_NAME
 from api.pages import rendering
+from api.server import Server
 from tests.console_builders import Console, a_console
 from ticketing.actors import Actor
 
@@ -31,7 +32,8 @@ FLAGS = [
     "--disable-sync",
 ]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-START_S = 10.0
+START_S, STOP_S = 30.0, 30.0
+GRACE_S = 5
 # Two cores may be shared with much else; a page that is right is right within this time.
 expect.set_options(timeout=20_000)
 
@@ -90,8 +92,10 @@ class Site:
         visitor = Visitor(context, context.new_page(), self.address)
         visitor.page.on("console", visitor.note)
         visitor.page.on("pageerror", lambda error: visitor.troubles.append(f"{visitor.page.url}: {error}"))
-        yield visitor
-        context.close()
+        try:
+            yield visitor
+        finally:
+            context.close()
         assert visitor.troubles == []
 
 
@@ -102,14 +106,15 @@ def site(pool: ConnectionPool, chromium: Browser) -> Iterator[Site]:
     console = a_console(pool)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(console.app, log_level="warning", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
+        config = uvicorn.Config(console.app, log_level="warning", timeout_graceful_shutdown=GRACE_S)
+        server = Server(console.app, config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         wait_until_started(server)
         yield Site(console, chromium, f"http://127.0.0.1:{listener.getsockname()[1]}")
         server.should_exit = True
-        thread.join(START_S)
+        thread.join(STOP_S)
+        assert not thread.is_alive()
 
 
 def wait_until_started(server: uvicorn.Server) -> None:

@@ -171,44 +171,6 @@ def test_a_refused_form_keeps_what_was_typed_while_the_page_is_live(site):
         visitor.troubles.clear()  # Chromium counts the refusal's status 422 as an error
 
 
-def test_a_plot_is_read_by_keyboard_and_as_a_table_and_zooms_into_finer_data(site):
-    code, _ = a_ticket(site, State.DISPATCHED)
-    with site.visitor(site.console.house.near) as visitor:
-        page = visitor.visit(f"/tickets/{code}")
-        chart = page.locator("ws-chart").first
-        plot = chart.locator(".plot")
-        expect(plot).to_have_attribute("aria-label", re.compile(r"^vibration from 2026-03-02 .* limit 5$"))
-        plot.focus()
-        page.keyboard.press("End")
-        page.keyboard.press("ArrowLeft")
-        expect(chart.locator("output")).to_contain_text("mm/s")
-        chart.locator("summary").click()
-        expect(chart.locator("tbody tr")).not_to_have_count(0)
-        box = chart.locator(".u-over").bounding_box()
-        assert box is not None
-        with page.expect_request(re.compile("/chart")) as asked:
-            page.mouse.move(box["x"] + 100, box["y"] + 50)
-            page.mouse.down()
-            page.mouse.move(box["x"] + 250, box["y"] + 60, steps=4)
-            page.mouse.up()
-        assert "width=" in asked.value.url
-        chart.get_by_role("button", name="Show the whole stretch").click()
-        expect(chart.get_by_role("button", name="Show the whole stretch")).to_have_count(0)
-
-
-def test_a_live_plot_follows_new_readings_and_says_when_it_cannot(site):
-    with site.visitor(site.console.house.planner) as visitor:
-        page = visitor.visit("/assets/1")
-        chart = page.locator("ws-chart").first
-        expect(chart.locator("canvas")).to_be_visible()
-        page.route("**/span", lambda route: route.abort())
-        expect(chart.locator(".trouble")).to_contain_text("could not be fetched")
-        page.unroute("**/span")
-        chart.get_by_role("button", name="Try again").click()
-        expect(chart.locator(".trouble")).to_have_count(0)
-        visitor.troubles.clear()  # the aborted request, which this test asked for
-
-
 def test_countdowns_run_down_in_the_readers_language(site):
     code, _ = a_ticket(site, State.DISPATCHED)
     with site.visitor(site.console.house.near, "zh") as visitor:

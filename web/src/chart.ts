@@ -8,7 +8,7 @@ import { LitElement, css, html, unsafeCSS } from "lit";
 import uPlot from "uplot";
 import plotStyles from "uplot/dist/uPlot.min.css?inline";
 import { type ChartData, type Span, extremes, fetchChart, fetchNewestSpan, tableRows } from "./chart_data";
-import { drawPlot } from "./chart_plot";
+import { drawPlot, fitPlot, showNumbers } from "./chart_plot";
 import { siteTime } from "./site_time";
 import { _, filled } from "./words";
 
@@ -37,7 +37,8 @@ class Chart extends LitElement {
   private plot: uPlot | null = null;
   private timer: number | undefined;
   private cursor = 0;
-  private watcher = new ResizeObserver(() => this.draw());
+  private held: Promise<void> | null = null; // until the pointer that is down on the plot is up again
+  private watcher = new ResizeObserver(() => this.fit());
   private scheme = matchMedia("(prefers-color-scheme: dark)");
 
   constructor() {
@@ -53,7 +54,8 @@ class Chart extends LitElement {
     super.connectedCallback();
     this.watcher.observe(this);
     this.scheme.addEventListener("change", this.draw);
-    if (this.newest) this.timer = window.setInterval(() => document.hidden || this.zoom || void this.load(), POLL_MS);
+    const idle = () => !document.hidden && !this.zoom && !this.held;
+    if (this.newest) this.timer = window.setInterval(() => idle() && void this.load(), POLL_MS);
     void this.updateComplete.then(() => this.load());
   }
 
@@ -67,27 +69,59 @@ class Chart extends LitElement {
   }
 
   private async load(): Promise<void> {
+    const zoom = this.zoom;
+    let numbers: ChartData | null = null;
     try {
-      if (this.newest && !this.zoom) ({ from: this.from, to: this.to } = await fetchNewestSpan(this.newest));
-      const span = this.zoom ?? { from: this.from, to: this.to };
+      if (this.newest && !zoom) ({ from: this.from, to: this.to } = await fetchNewestSpan(this.newest));
       const width = Math.round(Math.min(2000, Math.max(200, this.clientWidth)));
-      this.numbers = await fetchChart(this.series, span, width);
-      this.trouble = false;
+      numbers = await fetchChart(this.series, zoom ?? { from: this.from, to: this.to }, width);
     } catch {
-      this.trouble = true; // said in the page; the next poll or the button tries again
+      // said in the page; the next poll or the button tries again
     }
+    await this.held; // nothing moves under a hand that is dragging
+    if (zoom !== this.zoom) return; // an answer to what is no longer asked
+    this.trouble = numbers === null;
+    this.numbers = numbers ?? this.numbers;
     await this.updateComplete;
-    this.draw();
+    if (!numbers) return;
+    if (this.plot && numbers.ts.length > 0) showNumbers(this.plot, numbers);
+    else this.draw(); // uPlot would leave the old times under a plot that is emptied
   }
 
+  /** Follow the width of the place; what could not be drawn while it was hidden is drawn now. */
+  private fit(): void {
+    if (!this.plot) this.draw();
+    else if (this.clientWidth > 0) fitPlot(this.plot, this.place);
+  }
+
+  private get place(): HTMLElement {
+    return this.renderRoot.querySelector<HTMLElement>(".plot") as HTMLElement;
+  }
+
+  /** Draw anew, in the colours of now; whatever else changes is shown in the plot that stands. */
   private draw = (): void => {
-    const place = this.renderRoot.querySelector<HTMLElement>(".plot");
-    if (!place || !this.numbers || this.clientWidth === 0) return;
+    if (!this.numbers || this.clientWidth === 0) return;
     this.plot?.destroy();
     const marks = { limit: this.limit, shades: this.shades.map(([from, to]) => ({ from, to })) };
     const [zoomed, pointed] = [(span: Span) => this.zoomTo(span), (at: number | null) => this.point(at)];
-    this.plot = drawPlot(this, place, this.numbers, marks, this.zone, zoomed, pointed);
+    this.plot = drawPlot(this, this.place, this.numbers, marks, this.zone, zoomed, pointed);
   };
+
+  private hold(event: MouseEvent): void {
+    if (event.button !== 0) return;
+    this.held = new Promise((done) => {
+      const ended = new AbortController();
+      const release = (later: MouseEvent) => {
+        if (later.buttons & 1) return; // still down
+        ended.abort();
+        this.held = null;
+        done();
+      };
+      // On the window, so after uPlot, which hears the end of a drag on the document.
+      window.addEventListener("mouseup", release, { signal: ended.signal });
+      window.addEventListener("mousemove", release, { signal: ended.signal }); // it came up where nobody heard it
+    });
+  }
 
   private zoomTo(span: Span | null): void {
     this.zoom = span;
@@ -161,7 +195,7 @@ class Chart extends LitElement {
       <p class="head"><strong>${this.name}</strong>${this.unit ? html` <span>${this.unit}</span>` : ""}
         <output aria-live="polite">${this.reading}</output></p>
       <div class="plot" tabindex="0" role="img" aria-label=${this.summary()}
-        @keydown=${this.key} @dblclick=${() => this.zoomTo(null)}></div>
+        @keydown=${this.key} @mousedown=${this.hold} @dblclick=${() => this.zoomTo(null)}></div>
       ${this.trouble
         ? html`<p class="trouble" role="status">${_("The readings could not be fetched.")} ${again}</p>`
         : ""}

@@ -42,13 +42,17 @@ function drawLimit(plot: uPlot, limit: number, stroke: string): void {
   plot.ctx.restore();
 }
 
+/** Does the plot show more than a day? Then its times need their dates, on a second line. */
+function showsDays(plot: uPlot): boolean {
+  return (plot.scales["x"]?.max ?? 0) - (plot.scales["x"]?.min ?? 0) > DAY_MS / 1000;
+}
+
 function axisTimes(plot: uPlot, splits: number[], zone: string): string[] {
-  const shown = (plot.scales["x"]?.max ?? 0) - (plot.scales["x"]?.min ?? 0);
   const step = (splits[1] ?? 0) - (splits[0] ?? 0);
   return splits.map((at) => {
     const text = siteTime(at * 1000, zone, step < 60 ? "second" : "minute");
     if (step >= DAY_MS / 1000) return text.slice(5, 10);
-    return shown > DAY_MS / 1000 ? `${text.slice(5, 10)}\n${text.slice(11)}` : text.slice(11);
+    return showsDays(plot) ? `${text.slice(5, 10)}\n${text.slice(11)}` : text.slice(11);
   });
 }
 
@@ -66,6 +70,24 @@ function columns(data: ChartData): uPlot.AlignedData {
   return [data.ts.map((ms) => ms / 1000), data.max, data.min];
 }
 
+function sizeIn(place: HTMLElement): { width: number; height: number } {
+  return { width: Math.max(200, place.clientWidth), height: HEIGHT_PX };
+}
+
+/** Give a plot the width of its place, when that has changed. */
+export function fitPlot(plot: uPlot, place: HTMLElement): void {
+  const size = sizeIn(place);
+  if (size.width !== plot.width) plot.setSize(size);
+}
+
+/** Show other numbers in a plot. A cursor moved by keys stays at its time; a pointer's stays under the pointer. */
+export function showNumbers(plot: uPlot, data: ChartData): void {
+  const { idx, top } = plot.cursor;
+  const at = idx == null || plot.over.matches(":hover") ? undefined : plot.data[0][idx];
+  plot.batch(() => plot.setData(columns(data)));
+  if (at !== undefined) plot.setCursor({ left: plot.valToPos(at, "x"), top: top ?? 0 });
+}
+
 /** Draw a new plot inside `place`; `zoomed` is called with the stretch that the reader drags over. */
 export function drawPlot(
   host: HTMLElement,
@@ -77,23 +99,26 @@ export function drawPlot(
   pointed: (index: number | null) => void,
 ): uPlot {
   const line = colour(host, "--plot-line");
-  const spans = (data.ts.at(-1) ?? 0) - (data.ts[0] ?? 0);
   const grid = { stroke: colour(host, "--rule"), width: 1 };
   const axis = { stroke: colour(host, "--ink-soft"), grid, ticks: { show: false } };
   const options: uPlot.Options = {
-    width: Math.max(200, place.clientWidth),
-    height: HEIGHT_PX,
+    ...sizeIn(place),
     legend: { show: false },
     cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
     scales: { y: { range: rangeWith(marks.limit) } },
     axes: [
-      { ...axis, space: 70, size: spans > DAY_MS ? 44 : 30, values: (plot, splits) => axisTimes(plot, splits, zone) },
+      {
+        ...axis,
+        space: 70,
+        size: (plot) => (showsDays(plot) ? 44 : 30),
+        values: (plot, splits) => axisTimes(plot, splits, zone),
+      },
       { ...axis, size: 56 },
     ],
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone),
     series: [
       {},
-      { stroke: line, width: 1.4, points: { show: data.ts.length < 40, size: 4, fill: line } },
+      { stroke: line, width: 1.4, points: { show: (plot) => plot.data[0].length < 40, size: 4, fill: line } },
       { stroke: line, width: 1.4, points: { show: false } },
     ],
     bands: [{ series: [1, 2], fill: colour(host, "--plot-band") }],
@@ -104,7 +129,9 @@ export function drawPlot(
         (plot) => {
           if (plot.select.width < 6) return;
           const from = plot.posToVal(plot.select.left, "x") * 1000;
-          zoomed({ from, to: plot.posToVal(plot.select.left + plot.select.width, "x") * 1000 });
+          const to = plot.posToVal(plot.select.left + plot.select.width, "x") * 1000;
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          zoomed({ from, to });
         },
       ],
       setCursor: [(plot) => pointed(plot.cursor.idx ?? null)],
