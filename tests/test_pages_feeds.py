@@ -128,3 +128,9 @@ def test_hostile_samples_and_names_are_only_text(console, admin):
     assert "\u202e" not in tried
     assert "<script>alert" not in page
     assert "<img src=x" not in page
+
+
+def test_who_may_not_add_a_feed_is_not_shown_the_form_for_it(console):
+    with console.reader(console.house.near) as browser:
+        assert browser.get("/feeds").status_code == 200
+        assert browser.get("/feeds/new").status_code == 403

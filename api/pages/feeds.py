@@ -98,7 +98,7 @@ def list_feeds(
 @router.get("/feeds/new")
 def start(
     request: Request,
-    caller: ReadFeeds,
+    caller: ChangeFeeds,
     database: Database,
     dialects: DialectsUsed,
     preset: Annotated[str, Query(max_length=64)] = "",
