@@ -265,7 +265,8 @@ def _check_slices(patient: Patient) -> list[Line]:
                 "If it was not run with an empty list in its place once, do so: docs/operations.md, Several ingesters.",
             )
         )
-    return lines or [_ok(f"Every site is heard by one of {len(slices)} slices.")]
+    by = "the one slice" if len(slices) == 1 else f"one of {len(slices)} slices"
+    return lines or [_ok(f"Every site is heard by {by}.")]
 
 
 _SERVERS = {
