@@ -150,7 +150,8 @@ def _check_header(header: _Header) -> None:
     if not 1 <= len(header.unit) <= MAX_UNIT_LENGTH or _CONTROL.search(header.unit):
         raise _bad(f"got unit {header.unit[:MAX_UNIT_LENGTH]!r}, expected 1 to {MAX_UNIT_LENGTH} characters, as m/s2")
     if not MIN_RATE_HZ <= header.rate_hz <= MAX_RATE_HZ:
-        raise _bad(f"got rate_hz {header.rate_hz!r}, expected {MIN_RATE_HZ:,.0f} to {MAX_RATE_HZ:,.0f} samples per second")
+        expected = f"{MIN_RATE_HZ:,.0f} to {MAX_RATE_HZ:,.0f} samples per second"
+        raise _bad(f"got rate_hz {header.rate_hz!r}, expected {expected}")
 
 
 def _bad(detail: str) -> Unusable:
