@@ -306,7 +306,8 @@ def main(dsn: str, url: str, client_id: str) -> None:
     """An ingester as a process of its own, for tests that kill it."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    clock, options = SystemClock(), IngestOptions()
+    # Small batches take their time, so that a kill meets it in the middle of its work.
+    clock, options = SystemClock(), IngestOptions(batch_messages=200)
     source = MqttSource(
         url,
         clock,

@@ -179,14 +179,15 @@ def test_an_ingester_killed_twice_in_mid_stream_loses_nothing_doubles_nothing_an
         child = a_child()
         until(lambda: child.is_listening, "the first ingester listens", 30)
         with a_publisher(broker) as publisher:
-            sending = threading.Thread(target=publisher.send, args=(messages,))
+            last = len(messages) * 9 // 10
+            sending = threading.Thread(target=publisher.send, args=(messages[:last],))
             sending.start()
             for share in (0.25, 0.6):
                 until(lambda share=share: count(plant) >= share * len(messages), f"{share:.0%} are stored", 60)
                 child.kill()
-                assert count(plant) < len(messages)
                 child = a_child()
             sending.join(60)
+            publisher.send(messages[last:])
         until(lambda: count(plant) >= len(messages), "all are stored", 60)
         reference = Line(reference_database)
         reference.now = start + timedelta(hours=2)

@@ -132,5 +132,5 @@ def test_hostile_samples_and_names_are_only_text(console, admin):
 
 def test_who_may_not_add_a_feed_is_not_shown_the_form_for_it(console):
     with console.reader(console.house.near) as browser:
-        assert browser.get("/feeds").status_code == 200
-        assert browser.get("/feeds/new").status_code == 403
+        sent_on = browser.get("/feeds/new")
+        assert (sent_on.status_code, sent_on.headers["location"]) == (303, "/feeds")

@@ -98,13 +98,15 @@ def list_feeds(
 @router.get("/feeds/new")
 def start(
     request: Request,
-    caller: ChangeFeeds,
+    caller: ReadFeeds,
     database: Database,
     dialects: DialectsUsed,
     preset: Annotated[str, Query(max_length=64)] = "",
     example: Annotated[int, Query(ge=0, le=EXAMPLES_MAX)] = 0,
-) -> HTMLResponse:
-    """Ask for a new feed, filled in as the preset has it."""
+) -> Response:
+    """Ask for a new feed, filled in as the preset has it; who may add none is shown those that there are."""
+    if not may(caller.person, Action.CHANGE_FEEDS):
+        return RedirectResponse("/feeds", status_code=303)
     presets = shipped_presets()
     chosen = next((one for one in presets if one.name == preset), presets[0])
     sample = chosen.examples[min(example, len(chosen.examples) - 1)]
