@@ -5,7 +5,7 @@ values (%(kind)s, %(ticket_id)s, %(body)s, %(now)s, %(now)s)
 returning id
 
 -- name: lease
--- Takes due messages for a while; a lease that ran out (its relay died) can be taken again.
+-- Takes due messages for a while, the states of one ticket in their order; a lease that ran out can be taken again.
 update outbox
 set
   leased_until = %(until)s,
@@ -17,6 +17,18 @@ where id in (
     and given_up_at is null
     and due_at <= %(now)s
     and (leased_until is null or leased_until <= %(now)s)
+    and not (
+      kind = 'ticket.state'
+      and exists (
+        select
+        from outbox as earlier
+        where earlier.ticket_id = outbox.ticket_id
+          and earlier.kind = outbox.kind
+          and earlier.id < outbox.id
+          and earlier.done_at is null
+          and earlier.given_up_at is null
+      )
+    )
   order by due_at, id
   limit %(limit)s
   for update skip locked
