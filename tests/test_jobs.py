@@ -134,6 +134,7 @@ def test_a_killed_jobs_process_is_followed_by_one_that_goes_on(database, connect
             until(lambda before=before: computed() > before, "some minutes are computed")
             process.send_signal(signal.SIGKILL)
             process.wait(10)
+        until(lambda: not is_well(), "the server has let go of the killed one's connections")
     with a_jobs_process(database) as process:
         until(is_well, "it runs")
         until(lambda: no_minute_is_marked(connection), "every minute is computed")
