@@ -282,6 +282,7 @@ class Bank:
         if change["what"] != OPENED:
             return Cleared(series.series_id, rule.rule_id, opened_at, ts)
         named = {name: float(change[name]) for name in ("baseline", "spread", "count")}
+        named.update(zip(table.spec.extra, change["extra"].tolist(), strict=False))
         evidence = {name: number for name, number in named.items() if np.isfinite(number)}
         evidence["window_start"] = int(change["window_start_us"]) / 1e6
         return Opened(

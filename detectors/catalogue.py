@@ -17,7 +17,8 @@ from detectors.running import Run, Tick, Update, build_run
 class DetectorSpec:
     """One detector: its parameters, the dtype of its state per rule and series, its update and the loop around it.
 
-    ``tick``, where there is one, opens findings about silence.
+    ``tick``, where there is one, opens findings about silence. ``extra`` names the figures of its own that it claims
+    beside those all detectors have, at most eight, in the order of ``change.extra``.
     """
 
     name: str
@@ -26,6 +27,7 @@ class DetectorSpec:
     update: Update
     run: Run
     tick: Tick | None = None
+    extra: tuple[str, ...] = ()
 
 
 def _spec(
@@ -34,8 +36,9 @@ def _spec(
     state: np.dtype[np.void],
     update: Update,
     tick: Tick | None = None,
+    extra: tuple[str, ...] = (),
 ) -> DetectorSpec:
-    return DetectorSpec(name, parameters, state, update, build_run(name, update), tick)
+    return DetectorSpec(name, parameters, state, update, build_run(name, update), tick, extra)
 
 
 _ENTRIES = (

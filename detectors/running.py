@@ -26,6 +26,8 @@ CHANGE = np.dtype(
         ("baseline", "f8"),
         ("spread", "f8"),
         ("count", "f8"),
+        # Figures of the detector's own, named by its ``extra``; NaN where there is none.
+        ("extra", "f8", (8,)),
     ]
 )
 

@@ -8,13 +8,13 @@ from importlib.resources import files
 import pandas as pd
 import pytest
 
+from detectors.closed_loop import ClosedLoop, Machine, Ticket
 from detectors.library import Library, parse_library
 from domain.events import Event, EventKind, EventSeverity
 from domain.refusals import Refused
 from simulators.fleet import DEFAULT_ACCELERATION, PERIOD_S, ROSTER, Post
 from simulators.machine import Phase, WearPlan, generator_of
 from storage.library import shipped_libraries
-from tests.recorded_evaluation import Machine, MachineReplay, Ticket
 
 LIBRARIES = {library.asset_type: library for library in shipped_libraries()}
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -84,7 +84,7 @@ def lived(post: Post, *, onset_h: float, seconds: float, seed: int = 1) -> tuple
         ]
     readings = pd.DataFrame(rows, index=pd.DatetimeIndex(times))
     library = LIBRARIES[machine.asset_type]
-    return MachineReplay(library, Machine(1, readings, events)).run(), phases
+    return ClosedLoop(library, Machine(1, readings, events)).run(), phases
 
 
 @pytest.mark.parametrize("post", WEARING, ids=lambda post: post.tag)

@@ -1,0 +1,1 @@
+-- Operating regimes of an asset type: which of its metrics tells the load it runs under.

@@ -1,0 +1,1 @@
+-- What closures taught, and how much each rule is trusted.

@@ -1,0 +1,1 @@
+-- Backtests: rules tried on stored history.

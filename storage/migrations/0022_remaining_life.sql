@@ -1,0 +1,1 @@
+-- Runs to failure, and how long an asset has left.

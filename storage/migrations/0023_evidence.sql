@@ -1,0 +1,1 @@
+-- What a detector saw, frozen with its finding.

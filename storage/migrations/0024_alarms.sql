@@ -1,0 +1,1 @@
+-- Alarm states after ISA-18.2.
