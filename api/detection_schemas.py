@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from api.schemas import Asked, Line, LowWord, Told
+from api.schemas import Asked, Chart, Line, LowWord, Told
 from detectors.library import RuleMode
 from domain.failure_modes import FailureMode
 from domain.findings import Finding, Severity
@@ -24,6 +24,28 @@ class Findings(Told):
 
     items: list[Finding]
     next_cursor: str | None
+
+
+class EvidencePackShape(Chart):
+    """A series as the detector had seen it when the finding opened, as columns; ``gaps`` are the silences in it."""
+
+    frozen_at: datetime
+    gaps: list[tuple[datetime, datetime]]
+
+
+class FindingDetail(Told):
+    """A finding with the rule's version that raised it, and what was frozen with it.
+
+    ``packs`` is empty for the moment between the finding and the freezing of its evidence. It outlives the readings.
+    """
+
+    finding: Finding
+    rule: str
+    rule_version: int
+    rule_metric: str
+    rule_parameters: dict[str, bool | int | float | str | None]
+    rule_mode: RuleMode
+    packs: list[EvidencePackShape]
 
 
 class RuleShape(Told):

@@ -20,10 +20,13 @@ from runtime.assessing import assess_due
 from runtime.measuring import disks, measured
 from runtime.rounds import dispatch_round, sweep_round
 from runtime.settings import Settings
-from storage import service_alarms
+from storage import evidence_packs, service_alarms
 from storage.database import open_pool
 
 ASSESS_EVERY_S = 0.25
+FREEZE_EVERY_S = 1.0
+# One call freezes at most so many packs, then lets the desk's other work have its turn.
+PACKS_PER_CALL = 50
 DISPATCH_EVERY_S = 5.0
 SWEEP_EVERY_S = 5.0
 WATCH_EVERY_S = 5.0
@@ -57,8 +60,17 @@ def _sweep(pool: ConnectionPool, clock: Clock) -> int:
     return 0
 
 
+def _freeze(pool: ConnectionPool, clock: Clock) -> int:
+    for done in range(PACKS_PER_CALL):
+        with pool.connection() as connection:
+            if not evidence_packs.freeze_next(connection, clock.now()):
+                return done
+    return PACKS_PER_CALL
+
+
 JOBS: tuple[Job, ...] = (
     Job("assess", ASSESS_EVERY_S, assess_due),
+    Job("freeze", FREEZE_EVERY_S, _freeze),
     Job("dispatch", DISPATCH_EVERY_S, _dispatch),
     Job("sweep", SWEEP_EVERY_S, _sweep),
 )

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection
 
 from detectors.bank import Cleared, FindingChange, Opened
+from detectors.library import RuleMode
+from detectors.parameters import Scalar
 from domain.findings import Direction, Finding, Severity
 from storage.queries import load
 
 QUERIES = load("findings")
 
 PAGE_LIMIT_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class FindingOfRule:
+    """A finding with the site of its asset and the version of the rule that raised it, as it was in force."""
+
+    finding: Finding
+    rule_mode: RuleMode
+    site_id: str
+    rule: str
+    rule_version: int
+    rule_metric: str
+    rule_parameters: dict[str, Scalar]
 
 
 def save_changes(connection: Connection, changes: Sequence[FindingChange], now: datetime) -> None:
@@ -72,6 +89,16 @@ def recent_findings(connection: Connection, *, asset_id: int | None, limit: int)
     bounded = max(1, min(limit, PAGE_LIMIT_MAX))
     rows = connection.execute(QUERIES["recent_findings"], {"asset_id": asset_id, "limit": bounded}).fetchall()
     return [_finding(row) for row in rows]
+
+
+def finding_of_id(connection: Connection, finding_id: UUID) -> FindingOfRule | None:
+    """Return one finding with its rule, None when there is none of that id."""
+    row = connection.execute(QUERIES["finding_of_id"], {"id": finding_id}).fetchone()
+    if row is None:
+        return None
+    width = len(Finding.__slots__)
+    mode, *told = row[width:]
+    return FindingOfRule(_finding(row[:width]), RuleMode(mode), *told)
 
 
 def _finding(row: Sequence[object]) -> Finding:

@@ -1,7 +1,7 @@
 -- Findings: what detectors claimed, and which assets have evidence that nobody has judged yet.
 
 -- name: insert_findings
--- Stores findings that are new, and puts those that count (not shadow) before the desk.
+-- Stores findings that are new, has what they saw frozen, and puts those that count (not shadow) before the desk.
 with new as (
   insert into finding (
     id, rule_id, series_id, asset_id, metric, detector, direction, severity, shadow,
@@ -19,7 +19,11 @@ with new as (
     opened_at, value, score, limit_value, evidence
   )
   on conflict do nothing
-  returning asset_id, opened_at, shadow
+  returning id, asset_id, opened_at, shadow
+), to_freeze as (
+  insert into evidence_pack_due (finding_id)
+  select id
+  from new
 )
 insert into evidence_due (asset_id, ts)
 select distinct asset_id, opened_at
@@ -58,3 +62,15 @@ from finding
 where (%(asset_id)s::bigint is null or asset_id = %(asset_id)s)
 order by opened_at desc, id
 limit %(limit)s;
+
+-- name: finding_of_id
+-- One finding with the site of its asset and the version of the rule that raised it.
+select
+  finding.id, finding.rule_id, finding.series_id, finding.asset_id, finding.metric, finding.detector,
+  finding.direction, finding.severity, finding.shadow, finding.opened_at, finding.cleared_at, finding.value,
+  finding.score, finding.limit_value, finding.evidence,
+  rule.mode, asset.site_id, rule.name, rule.version, rule.metric, rule.parameters
+from finding
+join asset on asset.id = finding.asset_id
+join rule on rule.id = finding.rule_id
+where finding.id = %(id)s;

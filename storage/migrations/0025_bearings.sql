@@ -1,0 +1,1 @@
+-- Bearings of an asset: their geometry.
