@@ -13,7 +13,8 @@ from api.schemas import Asked, Chart, Line, LowWord, Told
 from detectors.library import RuleMode
 from domain.failure_modes import FailureMode
 from domain.findings import Finding, Severity
-from storage.console import ExpectedPart, FindingRow, Weight
+from storage.console import FindingRow, Weight
+from storage.supply import ExpectedPart
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = bool | Annotated[int, Field(ge=-(2**53), le=2**53)] | Number | Line | None

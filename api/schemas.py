@@ -15,6 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from storage.levels import Level
 from storage.people import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
 from storage.service_alarms import ServiceAlarm, Trouble
+from storage.supply import Proposal
 from ticketing.actors import Role
 
 PAGE_LIMIT = 200
@@ -248,8 +249,15 @@ class ReadingColumns(Told):
     next_from: datetime | None
 
 
+PartNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
 class PartShape(Told):
-    """A part with the pieces on hand."""
+    """A part with its pieces: on hand, of these reserved for tickets, and free.
+
+    ``lead_time_days`` is null where the policy's counts; the store wants to keep ``reorder_level`` pieces free;
+    ``substitutes`` are numbers of parts that may take its place, the best first.
+    """
 
     id: int
     number: str
@@ -257,6 +265,11 @@ class PartShape(Told):
     name_zh: str
     unit: str
     on_hand: int
+    reserved: int
+    free: int
+    lead_time_days: int | None
+    reorder_level: int
+    substitutes: list[str]
 
 
 class Parts(Told):
@@ -266,10 +279,38 @@ class Parts(Told):
     next_cursor: str | None
 
 
+class SupplyOfPart(Asked):
+    """How a part is supplied. Substitutes are numbers of other parts, the best first."""
+
+    lead_time_days: Annotated[int, Field(ge=0, le=1_000)] | None
+    reorder_level: Annotated[int, Field(ge=0, le=1_000_000)]
+    substitutes: Annotated[list[PartNumber], Field(max_length=8)]
+
+
+class Receipt(Asked):
+    """Pieces that came into the store."""
+
+    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class ProposalDecision(Asked):
+    """What a person decides about a proposal to order: ordered, or dismissed."""
+
+    decision: Literal["ordered", "dismissed"]
+    note: Line | None = None
+
+
+class Proposals(Told):
+    """A page of proposals to order, newest first."""
+
+    items: list[Proposal]
+    next_cursor: str | None
+
+
 class NewPart(Asked):
     """A part to add, with the pieces there are."""
 
-    number: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    number: PartNumber
     name_en: Line
     name_zh: Line
     unit: Line = "piece"

@@ -15,6 +15,7 @@ from psycopg import Connection
 
 from storage import people
 from storage.library import install_library, shipped_libraries
+from storage.parts_policy import ensure_parts_policy
 from storage.policies import ensure_default_policy
 from storage.queries import load
 from storage.retention_policy import ensure_retention_policy
@@ -116,6 +117,7 @@ def seed_house(connection: Connection, now: datetime) -> None:
         install_library(connection, library, now)
     ensure_default_policy(connection, now)
     ensure_keep_policy(connection, now)
+    ensure_parts_policy(connection, now)
     ensure_retention_policy(connection, now)
     ensure_operations_policy(connection, now)
     _seed_people(connection, now)

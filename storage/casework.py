@@ -22,6 +22,7 @@ from storage.notices import tell_about
 from storage.parts import apply_lines
 from storage.policies import read_policy_version
 from storage.queries import load
+from storage.supply import release_for_ticket, reserve_for_ticket, review_proposals
 from storage.ticket_views import TicketDetail, TicketRow
 from storage.tickets import read_clocks, read_open_hold, read_ticket, running_clock, ticket_detail
 from storage.timelines import new_event, save_clocks, save_ticket, stale_version
@@ -294,7 +295,7 @@ def _hold(case: _Case) -> None:
 def _use_parts(case: _Case) -> None:
     lines = case.fact("lines")
     assert isinstance(lines, tuple)
-    apply_lines(case.connection, case.row.id, lines, case.now)
+    review_proposals(case.connection, apply_lines(case.connection, case.row.id, lines, case.now), case.now)
 
 
 def _complete_task(case: _Case) -> None:
@@ -318,11 +319,18 @@ def _make_link(case: _Case) -> str:
     return replace_link(case.connection, case.row.id, days, case.now)
 
 
+def _reserve(case: _Case) -> None:
+    """Somebody goes: what they will need is kept for them. Twice told, only what is missing still."""
+    reserve_for_ticket(case.connection, case.row.id, case.now)
+
+
 def _close(case: _Case) -> None:
+    release_for_ticket(case.connection, case.row.id, case.now)
     close_case(case.connection, case.row.id, case.decision.after, case.now)
 
 
 def _cancel(case: _Case) -> None:
+    release_for_ticket(case.connection, case.row.id, case.now)
     reject_prediction(case.connection, case.row.prediction_id, case.actor.person_id, str(case.fact("reason")), case.now)
 
 
@@ -337,6 +345,8 @@ _CHECKS: dict[Command, Callable[[_Case], None]] = {
     Command.RESOLVE: _check_resolve,
 }
 _EFFECTS: dict[Command, Callable[[_Case], str | None]] = {
+    Command.DISPATCH: _reserve,
+    Command.ACCEPT: _reserve,
     Command.HOLD: _hold,
     Command.USE_PARTS: _use_parts,
     Command.COMPLETE_TASK: _complete_task,

@@ -128,18 +128,6 @@ class FindingRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ExpectedPart:
-    """A part that a prediction expects to be needed, with its probability in (0, 1] and the pieces on hand."""
-
-    number: str
-    name_en: str
-    name_zh: str
-    quantity: int
-    probability: float
-    on_hand: int
-
-
-@dataclass(frozen=True, slots=True)
 class DeviceSummary:
     """A registered device in the list. ``feed`` is the feed's name, None where it is heard on its own topics."""
 
@@ -255,12 +243,6 @@ def finding_rows(
     """Return the findings of an asset or of a prediction, newest first."""
     asked = {"asset_id": asset_id, "prediction_id": prediction_id, "limit": limit}
     return [FindingRow(*row) for row in connection.execute(QUERIES["finding_rows"], asked)]
-
-
-def predicted_parts(connection: Connection, prediction_id: UUID) -> list[ExpectedPart]:
-    """Return the parts that a prediction expects, likeliest first."""
-    rows = connection.execute(QUERIES["predicted_parts"], {"prediction_id": prediction_id})
-    return [ExpectedPart(*row) for row in rows]
 
 
 def device_rows(

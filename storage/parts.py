@@ -20,8 +20,9 @@ from ticketing.ticket import PartLine
 QUERIES = load("parts")
 
 
-def apply_lines(connection: Connection, ticket_id: UUID, lines: Sequence[PartLine], now: datetime) -> None:
-    """Record the totals of each line on the bill and move stock by the difference."""
+def apply_lines(connection: Connection, ticket_id: UUID, lines: Sequence[PartLine], now: datetime) -> list[int]:
+    """Record the totals of each line on the bill and move stock by the difference; return the ids of the parts."""
+    moved = []
     for line in lines:
         part_id = part_id_of(connection, line.part_number)
         key = {"ticket_id": ticket_id, "part_id": part_id}
@@ -30,6 +31,8 @@ def apply_lines(connection: Connection, ticket_id: UUID, lines: Sequence[PartLin
         connection.execute(QUERIES["save_bill_line"], {**key, **counts})
         _move(connection, part_id, before[0] - line.issued, "issue", ticket_id, now)
         _move(connection, part_id, line.returned - before[1], "return", ticket_id, now)
+        moved.append(part_id)
+    return moved
 
 
 def receive_stock(connection: Connection, part_number: str, quantity: int, now: datetime) -> None:

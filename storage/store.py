@@ -8,6 +8,7 @@ from datetime import datetime
 from psycopg import Connection
 
 from domain.refusals import Refused
+from storage import supply
 from storage.parts import receive_stock
 from storage.queries import load
 
@@ -16,7 +17,10 @@ QUERIES = load("store")
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
-    """A part with the pieces on hand; a count below zero says that the store's count was wrong."""
+    """A part with its pieces on hand, of these reserved for tickets, and free.
+
+    A count below zero says that the store's count was wrong; ``lead_time_days`` is None where nobody has said it.
+    """
 
     id: int
     number: str
@@ -24,6 +28,11 @@ class StoredPart:
     name_zh: str
     unit: str
     on_hand: int
+    reserved: int
+    free: int
+    lead_time_days: int | None
+    reorder_level: int
+    substitutes: list[str]
 
 
 def list_parts(
@@ -48,4 +57,11 @@ def add_part(
         )
     if on_hand > 0:
         receive_stock(connection, number, on_hand, now)
+    return list_parts(connection, number=number, limit=1)[0]
+
+
+def receive_part(connection: Connection, number: str, quantity: int, now: datetime) -> StoredPart:
+    """Take pieces into the store; what was ordered of the part is fulfilled, what was short may be no longer."""
+    receive_stock(connection, number, quantity, now)
+    supply.receive(connection, number, quantity, now)
     return list_parts(connection, number=number, limit=1)[0]

@@ -155,7 +155,10 @@ class TaskView:
 
 @dataclass(frozen=True, slots=True)
 class BillLineView:
-    """One part: pieces predicted (with probability), issued, used, returned, and on hand in the store."""
+    """One part: pieces predicted (with probability), issued, used, returned, and on hand in the store.
+
+    ``reserved`` pieces are kept for this ticket; ``instead`` says which of them are of other parts: "2 × PU-81".
+    """
 
     part_number: str
     name_en: str
@@ -167,6 +170,8 @@ class BillLineView:
     used: int
     returned: int
     on_hand: int
+    reserved: int
+    instead: list[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from api.problems import unknown
 from domain.refusals import Refused
 from storage import console, reviews
 from storage.console import PredictionRow
+from storage.supply import expected_parts
 
 router = APIRouter()
 
@@ -43,9 +45,11 @@ def list_predictions(
 
 
 @router.get("/predictions/{prediction_id}")
-def show_prediction(prediction_id: UUID, request: Request, caller: ReadDetection, database: Database) -> HTMLResponse:
+def show_prediction(
+    prediction_id: UUID, request: Request, caller: ReadDetection, database: Database, now: Now
+) -> HTMLResponse:
     """Show one prediction with its evidence."""
-    return _prediction_page(request, caller, database, prediction_id)
+    return _prediction_page(request, caller, database, prediction_id, now)
 
 
 @router.post("/predictions/{prediction_id}/confirm")
@@ -59,7 +63,7 @@ def confirm(
             _visible(connection, caller, prediction_id)
             code = reviews.confirm(connection, prediction_id, caller.person.id, reason, now)
     except Refused as refusal:
-        return _prediction_page(request, caller, database, prediction_id, refusal=refusal)
+        return _prediction_page(request, caller, database, prediction_id, now, refusal=refusal)
     return RedirectResponse(f"/tickets/{code}", status_code=303)
 
 
@@ -81,7 +85,7 @@ def reject(
             _visible(connection, caller, prediction_id)
             reviews.reject(connection, prediction_id, caller.person.id, reason, now)
     except Refused as refusal:
-        return _prediction_page(request, caller, database, prediction_id, refusal=refusal, reason=reason)
+        return _prediction_page(request, caller, database, prediction_id, now, refusal=refusal, reason=reason)
     return RedirectResponse(f"/predictions/{prediction_id}", status_code=303)
 
 
@@ -90,25 +94,26 @@ def _prediction_page(
     caller: Caller,
     database: Database,
     prediction_id: UUID,
+    now: datetime,
     *,
     refusal: Refused | None = None,
     reason: str = "",
 ) -> HTMLResponse:
     framed = frame(request, caller.person, "predictions", here=f"/predictions/{prediction_id}")
     with database.connection() as connection:
-        context = _context(connection, caller, prediction_id)
+        context = _context(connection, caller, prediction_id, now)
     told = {"refusal": shown(refusal, framed.language) if refusal is not None else None, "reason": reason}
     return page(request, framed, "prediction.html", {**context, **told}, status=refused_status(refusal))
 
 
-def _context(connection: Connection, caller: Caller, prediction_id: UUID) -> dict[str, object]:
+def _context(connection: Connection, caller: Caller, prediction_id: UUID, now: datetime) -> dict[str, object]:
     row = _visible(connection, caller, prediction_id)
     findings = console.finding_rows(connection, prediction_id=prediction_id)
     return {
         "prediction": row,
         "zone": console.site_zones(connection)[row.site_id],
         "weights_list": console.contributions(connection, prediction_id),
-        "parts": console.predicted_parts(connection, prediction_id),
+        "parts": expected_parts(connection, prediction_id, now),
         "plots": plots_of(connection, findings),
         "may_decide": row.status == "open"
         and row.ticket_code is None

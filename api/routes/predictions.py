@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from api.schemas import Key
 from api.ticket_schemas import TicketAnswer
 from storage import console, reviews, tickets
 from storage.reviews import ReviewedPrediction
+from storage.supply import expected_parts
 
 router = APIRouter(prefix=BASE_PATH, tags=["detection"])
 
@@ -49,10 +51,10 @@ def list_predictions(
 
 
 @router.get("/predictions/{prediction_id}", responses=RECORD_ANSWERS)
-def read_prediction(prediction_id: UUID, caller: ReadDetection, database: Database) -> PredictionDetail:
+def read_prediction(prediction_id: UUID, caller: ReadDetection, database: Database, now: Now) -> PredictionDetail:
     """Return one prediction with what moved it and the parts it expects to be needed."""
     with database.connection() as connection:
-        return _detail(connection, _visible(connection, caller, prediction_id))
+        return _detail(connection, _visible(connection, caller, prediction_id), now)
 
 
 @router.post("/predictions/{prediction_id}/reject", responses=CHANGE_ANSWERS)
@@ -63,7 +65,7 @@ def reject(
     with database.connection() as connection:
         _visible(connection, caller, prediction_id)
         reviews.reject(connection, prediction_id, caller.person.id, body.reason, now)
-        return _detail(connection, _visible(connection, caller, prediction_id))
+        return _detail(connection, _visible(connection, caller, prediction_id), now)
 
 
 @router.post("/predictions/{prediction_id}/confirm", status_code=201, responses=CHANGE_ANSWERS)
@@ -85,10 +87,10 @@ def _visible(connection: Connection, caller: Caller, prediction_id: UUID) -> Rev
     return rows[0]
 
 
-def _detail(connection: Connection, row: ReviewedPrediction) -> PredictionDetail:
+def _detail(connection: Connection, row: ReviewedPrediction, now: datetime) -> PredictionDetail:
     return PredictionDetail(
         **PredictionShape.model_validate(row).model_dump(),
         evidence=console.contributions(connection, row.id),
         findings=console.finding_rows(connection, prediction_id=row.id),
-        parts=console.predicted_parts(connection, row.id),
+        parts=expected_parts(connection, row.id, now),
     )

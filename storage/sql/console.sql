@@ -135,17 +135,6 @@ where (%(asset_id)s::bigint is null or finding.asset_id = %(asset_id)s)
 order by finding.opened_at desc
 limit %(limit)s
 
--- name: predicted_parts
--- The parts that a prediction expects, the likeliest first, with the pieces on hand.
-select part.number, part.name_en, part.name_zh, predicted_part.quantity, predicted_part.probability,
-       (select coalesce(sum(stock_movement.quantity), 0)::bigint
-        from stock_movement
-        where stock_movement.part_id = part.id)
-from predicted_part
-join part on part.id = predicted_part.part_id
-where predicted_part.prediction_id = %(prediction_id)s
-order by predicted_part.probability desc, part.number
-
 -- name: device_rows
 -- Registered devices as the list shows them, each with its asset, its feed and how many messages never came.
 select device.id, device.site_id, device.name, asset.id, asset.tag, asset.name, device.online, device.last_seen_at,

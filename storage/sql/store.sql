@@ -1,10 +1,14 @@
 -- name: parts
--- Parts in the order of their ids, with the pieces on hand.
-select part.id, part.number, part.name_en, part.name_zh, part.unit,
-       (select coalesce(sum(stock_movement.quantity), 0)::bigint
-        from stock_movement
-        where stock_movement.part_id = part.id)
+-- Parts in the order of their ids, with their pieces and what may take their place.
+select part.id, part.number, part.name_en, part.name_zh, part.unit, part_supply.on_hand, part_supply.reserved,
+       greatest(part_supply.on_hand - part_supply.reserved, 0), part.lead_time_days, part.reorder_level,
+       array(select other.number
+             from part_substitute
+             join part as other on other.id = part_substitute.substitute_id
+             where part_substitute.part_id = part.id
+             order by part_substitute.preference)
 from part
+join part_supply on part_supply.part_id = part.id
 where part.id > %(after)s
   and (%(number)s::text is null or part.number = %(number)s)
 order by part.id

@@ -82,11 +82,19 @@ where k.ticket_id = %(ticket_id)s
 order by k.number
 
 -- name: ticket_bill
--- Returns the bill of parts of a ticket with the stock on hand of each part.
+-- Returns the bill of parts of a ticket: what the store has of each part, and what is kept for this ticket.
 select
   part.number as part_number, part.name_en, part.name_zh, part.unit,
   b.predicted, b.probability, b.issued, b.used, b.returned,
-  coalesce((select sum(m.quantity) from stock_movement m where m.part_id = part.id), 0)::integer as on_hand
+  coalesce((select sum(m.quantity) from stock_movement m where m.part_id = part.id), 0)::integer as on_hand,
+  coalesce((select sum(r.quantity)
+            from reservation r
+            where r.ticket_id = b.ticket_id and r.for_part_id = b.part_id and r.ended_at is null), 0)::integer as reserved,
+  array(select format('%%s × %%s', r.quantity, other.number)
+        from reservation r
+        join part other on other.id = r.part_id
+        where r.ticket_id = b.ticket_id and r.for_part_id = b.part_id and r.part_id <> b.part_id and r.ended_at is null
+        order by other.number) as instead
 from bill_line b
 join part on part.id = b.part_id
 where b.ticket_id = %(ticket_id)s
