@@ -9,10 +9,11 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from api.schemas import Asked, Chart, Line, LowWord, Told
+from api.schemas import Asked, Chart, Key, Line, LowWord, Moment, Told
 from detectors.library import RuleMode
 from domain.failure_modes import FailureMode
 from domain.findings import Finding, Severity
+from storage.alarms import Alarm, Shelving
 from storage.console import FindingRow, Weight
 from storage.supply import ExpectedPart
 
@@ -24,6 +25,42 @@ class Findings(Told):
     """Findings, newest first."""
 
     items: list[Finding]
+    next_cursor: str | None
+
+
+class Alarms(Told):
+    """Findings that hold, or have cleared within a week without anybody acknowledging them; newest first."""
+
+    items: list[Alarm]
+    next_cursor: str | None
+
+
+class Acknowledgement(Asked):
+    """Findings that somebody says they know of."""
+
+    findings: Annotated[list[UUID], Field(min_length=1, max_length=200)]
+
+
+class Acknowledged(Told):
+    """Those of them that nobody had acknowledged before."""
+
+    findings: list[UUID]
+
+
+class NewShelving(Asked):
+    """What to set aside of an asset: a metric or every one, a rule or every one, at most 30 days ahead, and why."""
+
+    asset_id: Key
+    metric: Annotated[Line, Field(max_length=128)] | None = None
+    rule: LowWord | None = None
+    reason: Line
+    until: Moment
+
+
+class Shelvings(Told):
+    """What is set aside or was, newest first."""
+
+    items: list[Shelving]
     next_cursor: str | None
 
 

@@ -29,6 +29,8 @@ class Action(StrEnum):
     READ_DETECTION = "read_detection"
     CHANGE_RULES = "change_rules"
     DECIDE_PREDICTION = "decide_prediction"
+    ACKNOWLEDGE_ALARM = "acknowledge_alarm"
+    SHELVE_ALARM = "shelve_alarm"
     READ_TICKETS = "read_tickets"
     REPORT_FAULT = "report_fault"
     WORK_ON_TICKET = "work_on_ticket"
@@ -67,6 +69,8 @@ PERMISSIONS: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.READ_DETECTION: _STAFF,
         Action.CHANGE_RULES: _PLANNING,
         Action.DECIDE_PREDICTION: _LEADING,
+        Action.ACKNOWLEDGE_ALARM: _STAFF - {Role.INTEGRATION},
+        Action.SHELVE_ALARM: _LEADING,
         Action.READ_TICKETS: _EVERYBODY,
         Action.REPORT_FAULT: _EVERYBODY,
         Action.WORK_ON_TICKET: _EVERYBODY - {Role.INTEGRATION},

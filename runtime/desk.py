@@ -21,10 +21,12 @@ from runtime.measuring import disks, measured
 from runtime.rounds import dispatch_round, sweep_round
 from runtime.settings import Settings
 from storage import evidence_packs, service_alarms
+from storage.alarms import end_due_shelvings
 from storage.database import open_pool
 
 ASSESS_EVERY_S = 0.25
 FREEZE_EVERY_S = 1.0
+UNSHELVE_EVERY_S = 5.0
 # One call freezes at most so many packs, then lets the desk's other work have its turn.
 PACKS_PER_CALL = 50
 DISPATCH_EVERY_S = 5.0
@@ -68,9 +70,15 @@ def _freeze(pool: ConnectionPool, clock: Clock) -> int:
     return PACKS_PER_CALL
 
 
+def _unshelve(pool: ConnectionPool, clock: Clock) -> int:
+    with pool.connection() as connection:
+        return end_due_shelvings(connection, clock.now())
+
+
 JOBS: tuple[Job, ...] = (
     Job("assess", ASSESS_EVERY_S, assess_due),
     Job("freeze", FREEZE_EVERY_S, _freeze),
+    Job("unshelve", UNSHELVE_EVERY_S, _unshelve),
     Job("dispatch", DISPATCH_EVERY_S, _dispatch),
     Job("sweep", SWEEP_EVERY_S, _sweep),
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 
 from api.routes import (
+    alarms,
     assets,
     attachments,
     confirmation,
@@ -48,6 +49,7 @@ ROUTERS: Sequence[APIRouter] = (
     series.router,
     waveforms.router,
     findings.router,
+    alarms.router,
     predictions.router,
     rules.router,
     tickets.router,

@@ -1,15 +1,24 @@
 -- Findings: what detectors claimed, and which assets have evidence that nobody has judged yet.
 
 -- name: insert_findings
--- Stores findings that are new, has what they saw frozen, and puts those that count (not shadow) before the desk.
+-- Stores findings that are new, has what they saw frozen, and puts those that count before the desk: neither of shadow
+-- rules nor shelved.
 with new as (
   insert into finding (
     id, rule_id, series_id, asset_id, metric, detector, direction, severity, shadow,
-    opened_at, value, score, limit_value, evidence, recorded_at
+    opened_at, value, score, limit_value, evidence, recorded_at, shelving_id
   )
   select
     id, rule_id, series_id, asset_id, metric, detector, direction, severity, shadow,
-    opened_at, value, score, limit_value, evidence::jsonb, %(now)s
+    opened_at, value, score, limit_value, evidence::jsonb, %(now)s,
+    (select max(shelving.id)
+     from shelving
+     where shelving.asset_id = given.asset_id
+       and shelving.ended_at is null
+       and shelving.until > %(now)s
+       and (shelving.metric is null or shelving.metric = given.metric)
+       and (shelving.rule_name is null
+            or shelving.rule_name = (select rule.name from rule where rule.id = given.rule_id)))
   from unnest(
     %(id)s::uuid[], %(rule_id)s::bigint[], %(series_id)s::integer[], %(asset_id)s::bigint[], %(metric)s::text[],
     %(detector)s::text[], %(direction)s::text[], %(severity)s::text[], %(shadow)s::boolean[],
@@ -19,7 +28,7 @@ with new as (
     opened_at, value, score, limit_value, evidence
   )
   on conflict do nothing
-  returning id, asset_id, opened_at, shadow
+  returning id, asset_id, opened_at, shadow, shelving_id
 ), to_freeze as (
   insert into evidence_pack_due (finding_id)
   select id
@@ -28,7 +37,8 @@ with new as (
 insert into evidence_due (asset_id, ts)
 select distinct asset_id, opened_at
 from new
-where not shadow;
+where not shadow
+  and shelving_id is null;
 
 -- name: clear_findings
 -- Ends findings; one that has ended already keeps its first end.
@@ -43,7 +53,7 @@ where finding.series_id = given.series_id
   and finding.cleared_at is null;
 
 -- name: findings_of_asset
--- The findings of an asset that were open at some time within the period, oldest first.
+-- The findings of an asset that were open at some time within the period and are not shelved, oldest first.
 select
   id, rule_id, series_id, asset_id, metric, detector, direction, severity, shadow,
   opened_at, cleared_at, value, score, limit_value, evidence
@@ -51,6 +61,7 @@ from finding
 where asset_id = %(asset_id)s
   and opened_at <= %(until)s
   and (opened_at >= %(since)s or cleared_at is null or cleared_at >= %(since)s)
+  and shelving_id is null
 order by opened_at, id;
 
 -- name: recent_findings
