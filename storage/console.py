@@ -128,6 +128,16 @@ class FindingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """An asset by what people call it."""
+
+    id: int
+    tag: str
+    name: str
+    site_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceSummary:
     """A registered device in the list. ``feed`` is the feed's name, None where it is heard on its own topics."""
 
@@ -233,15 +243,22 @@ def contributions(connection: Connection, prediction_id: UUID) -> list[Weight]:
     return [Weight(*row) for row in connection.execute(QUERIES["contributions"], asked)]
 
 
+def place_of_asset(connection: Connection, asset_id: int) -> Place | None:
+    """Return what an asset is called and where it stands."""
+    row = connection.execute(QUERIES["place_of_asset"], {"asset_id": asset_id}).fetchone()
+    return None if row is None else Place(*row)
+
+
 def finding_rows(
     connection: Connection,
     *,
     asset_id: int | None = None,
     prediction_id: UUID | None = None,
+    finding_id: UUID | None = None,
     limit: int = EVIDENCE_MAX,
 ) -> list[FindingRow]:
-    """Return the findings of an asset or of a prediction, newest first."""
-    asked = {"asset_id": asset_id, "prediction_id": prediction_id, "limit": limit}
+    """Return the findings of an asset or of a prediction, or one finding, newest first."""
+    asked = {"asset_id": asset_id, "prediction_id": prediction_id, "finding_id": finding_id, "limit": limit}
     return [FindingRow(*row) for row in connection.execute(QUERIES["finding_rows"], asked)]
 
 

@@ -12,6 +12,7 @@ from psycopg_pool import PoolClosed, PoolTimeout
 from api.dependencies import visitor_of
 from api.pages import (
     adoption,
+    alarms,
     assets,
     broker_access,
     devices,
@@ -37,6 +38,7 @@ def routers() -> Sequence[APIRouter]:
         signing_in.router,
         tickets.router,
         predictions.router,
+        alarms.router,
         assets.router,
         adoption.router,
         devices.router,

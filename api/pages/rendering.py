@@ -200,6 +200,7 @@ def _environment(language: Language) -> Environment:
         visible=_visible,
         urlencode=urlencode,
         quantity=lambda one: quantity_of(one.metric, catalogue.gettext),
+        metric_words=lambda metric: quantity_of(metric, catalogue.gettext),
         unit=lambda one: unit_of(one.metric, one.unit),
         left=lambda due, now: int((due - now).total_seconds()),
         reason=lambda code: catalogue.gettext(words.REASONS.get(code, _visible(code.replace("_", " ")))),

@@ -129,6 +129,39 @@ DETECTORS: Mapping[str, str] = MappingProxyType(
         "missing": N_("readings missing"),
         "level": N_("level far from its baseline"),
         "record": N_("new record"),
+        "quality": N_("implausible readings"),
+        "rate": N_("changes too fast"),
+        "flatline": N_("stands still"),
+        "ewma": N_("mean has shifted"),
+        "trend": N_("trend towards its limit"),
+        "t2q": N_("metrics no longer fit each other"),
+    }
+)
+
+ALARM_STATES: Mapping[str, Word] = MappingProxyType(
+    {
+        "normal": Word(N_("Over"), "check", "good"),
+        "active": Word(N_("Active"), "alarm", "bad"),
+        "known": Word(N_("Known"), "eye", "calm"),
+        "returned": Word(N_("Came and went"), "clock", "warn"),
+        "shelved": Word(N_("Set aside"), "pause", "grey"),
+        "suppressed": Word(N_("Only watched"), "eye", "grey"),
+    }
+)
+
+# Figures of a finding's evidence that have a name for people.
+EVIDENCE_FIGURES: Mapping[str, str] = MappingProxyType(
+    {
+        "baseline": N_("Baseline"),
+        "spread": N_("Spread of the baseline"),
+        "count": N_("Samples in a row"),
+        "regime": N_("Operating regime"),
+        "slope_per_h": N_("Slope per hour"),
+        "slope_low_per_h": N_("Slope per hour, lowest"),
+        "slope_high_per_h": N_("Slope per hour, highest"),
+        "time_to_limit_low_s": N_("Seconds to the limit, earliest"),
+        "time_to_limit_s": N_("Seconds to the limit"),
+        "time_to_limit_high_s": N_("Seconds to the limit, latest"),
     }
 )
 

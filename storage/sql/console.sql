@@ -121,7 +121,7 @@ order by prediction_evidence.kind = 'prior' desc, abs(prediction_evidence.log_od
 limit %(limit)s
 
 -- name: finding_rows
--- Findings of an asset, or of a prediction, the newest first, with what it takes to draw them.
+-- Findings of an asset or of a prediction, or one, the newest first, with what it takes to draw them.
 select finding.id, finding.series_id, finding.metric, series.unit, finding.detector, finding.direction,
        finding.severity, finding.shadow, finding.opened_at, finding.cleared_at, finding.value, finding.score,
        finding.limit_value, rule.name, rule.version
@@ -129,11 +129,18 @@ from finding
 join series on series.id = finding.series_id
 join rule on rule.id = finding.rule_id
 where (%(asset_id)s::bigint is null or finding.asset_id = %(asset_id)s)
+  and (%(finding_id)s::uuid is null or finding.id = %(finding_id)s)
   and (%(prediction_id)s::uuid is null
        or finding.id::text in (select reference from prediction_evidence
                                where prediction_id = %(prediction_id)s and kind = 'finding'))
 order by finding.opened_at desc
 limit %(limit)s
+
+-- name: place_of_asset
+-- What an asset is called and where it stands.
+select id, tag, name, site_id
+from asset
+where id = %(asset_id)s
 
 -- name: device_rows
 -- Registered devices as the list shows them, each with its asset, its feed and how many messages never came.

@@ -1,13 +1,15 @@
 // <ws-chart series="12" name="vibration" unit="mm/s" zone="Asia/Shanghai" from="ms" to="ms" limit="7.1"
-//           shades="[[from, to], ...]" newest="/series/12/span"> a link to the numbers, for pages without scripts
+//           shades="[[from, to], ...]" newest="/series/12/span" frozen="/findings/1/packs/12">
+//           a link to the numbers, for pages without scripts
 //
 // Shows a stretch of one series: min and max of each pixel, the limit dashed, findings shaded. Dragging zooms in
 // (and asks the server for finer data), double click goes back. Arrow keys move a cursor whose reading is written
-// and announced; a table of the same numbers is behind the plot. With newest="" it follows the newest readings.
+// and announced; a table of the same numbers is behind the plot. With newest="" it follows the newest readings;
+// with frozen="" it falls back on what was kept of a finding when the readings are gone.
 import { LitElement, css, html, unsafeCSS } from "lit";
 import uPlot from "uplot";
 import plotStyles from "uplot/dist/uPlot.min.css?inline";
-import { type ChartData, type Span, extremes, fetchChart, fetchNewestSpan, tableRows } from "./chart_data";
+import { type ChartData, type Span, extremes, fetchChart, fetchFrozen, fetchNewestSpan, tableRows } from "./chart_data";
 import { drawPlot, fitPlot, showNumbers } from "./chart_plot";
 import { siteTime } from "./site_time";
 import { _, filled } from "./words";
@@ -17,7 +19,7 @@ const TABLE_ROWS = 40;
 
 class Chart extends LitElement {
   static override properties = {
-    series: {}, name: {}, unit: {}, zone: {}, newest: {},
+    series: {}, name: {}, unit: {}, zone: {}, newest: {}, frozen: {},
     from: { type: Number }, to: { type: Number }, limit: { type: Number }, shades: { type: Array },
     numbers: { state: true }, trouble: { state: true }, reading: { state: true }, zoom: { state: true },
   };
@@ -26,6 +28,7 @@ class Chart extends LitElement {
   declare unit: string;
   declare zone: string;
   declare newest: string;
+  declare frozen: string;
   declare from: number;
   declare to: number;
   declare limit: number | null;
@@ -43,7 +46,7 @@ class Chart extends LitElement {
 
   constructor() {
     super();
-    this.name = this.unit = this.newest = this.reading = "";
+    this.name = this.unit = this.newest = this.frozen = this.reading = "";
     this.zone = "UTC";
     this.limit = this.numbers = this.zoom = null;
     this.shades = [];
@@ -75,6 +78,8 @@ class Chart extends LitElement {
       if (this.newest && !zoom) ({ from: this.from, to: this.to } = await fetchNewestSpan(this.newest));
       const width = Math.round(Math.min(2000, Math.max(200, this.clientWidth)));
       numbers = await fetchChart(this.series, zoom ?? { from: this.from, to: this.to }, width);
+      // Readings go when their time is up; what was frozen with a finding stays.
+      if (this.frozen && !numbers.ts.length) numbers = await fetchFrozen(this.frozen);
     } catch {
       // said in the page; the next poll or the button tries again
     }

@@ -32,6 +32,11 @@ export function fetchChart(series: string, span: Span, width: number): Promise<C
   return fetched<ChartData>(`/api/v1/series/${series}/chart?${query}`);
 }
 
+/** What was kept of a finding's series when it opened; it outlives the readings. */
+export function fetchFrozen(address: string): Promise<ChartData> {
+  return fetched<ChartData>(address);
+}
+
 /** Ask which stretch holds the newest readings; recorded data lies in the past, so the browser cannot know. */
 export function fetchNewestSpan(address: string): Promise<Span> {
   return fetched<Span>(address);
