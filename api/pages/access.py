@@ -24,6 +24,7 @@ MENU = (
     MenuEntry("tickets", "/", N_("Tickets"), Action.READ_TICKETS),
     MenuEntry("predictions", "/predictions", N_("Predictions"), Action.READ_DETECTION),
     MenuEntry("alarms", "/alarms", N_("Alarms"), Action.READ_DETECTION),
+    MenuEntry("parts", "/parts", N_("Parts"), Action.READ_PARTS),
     MenuEntry("assets", "/assets", N_("Assets"), Action.READ_REGISTER),
     MenuEntry("devices", "/devices", N_("Devices"), Action.READ_SIGNALS),
     MenuEntry("quarantine", "/quarantine", N_("Quarantine"), Action.READ_QUARANTINE),

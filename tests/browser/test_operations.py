@@ -21,6 +21,7 @@ from tests.operations_builders import (
 )
 from tests.test_pages_alarms import an_alarm
 from tests.test_pages_feeds import FORM
+from tests.test_pages_parts import short_by
 from tests.test_pages_register import BAD, GOOD
 from ticketing.actors import Actor
 
@@ -40,8 +41,9 @@ def a_busy_house(site: Site) -> tuple[Actor, list[str]]:
         binary = a_bad_message(connection, bytes(range(200)), "bad_json")
         some_gateways(connection, admin)
     finding_id = an_alarm(site.console)
+    short_by(site.console, 3)
     pages = ["/devices", "/devices/1", "/devices/adopt?site=plant-1&name=press-7", "/service", "/register/import"]
-    pages += ["/alarms", f"/findings/{finding_id}"]
+    pages += ["/parts", "/alarms", f"/findings/{finding_id}"]
     pages += ["/gateways", "/gateways/1", "/gateways/2"]
     pages += ["/quarantine", "/quarantine?reason=unknown_device", f"/quarantine/{text}", f"/quarantine/{binary}"]
     return admin, [*pages, "/feeds", "/feeds/new?preset=zigbee2mqtt", f"/feeds/{feed.id}", "/assets", "/assets/1"]
