@@ -1,8 +1,7 @@
 -- Findings: what detectors claimed, and which assets have evidence that nobody has judged yet.
 
 -- name: insert_findings
--- Stores findings that are new, has what they saw frozen, and puts those that count before the desk: neither of shadow
--- rules nor shelved.
+-- Stores new findings, has what they saw frozen, and puts those before the desk that are neither shadow nor shelved.
 with new as (
   insert into finding (
     id, rule_id, series_id, asset_id, metric, detector, direction, severity, shadow,
