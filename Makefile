@@ -7,7 +7,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
   --no-emit-find-links --no-annotate --no-header --quiet
 WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: run test lint types bench campaign-ingest fuzz-decoders docs lock clean
+.PHONY: run test lint types bench bench-detection campaign-ingest fuzz-decoders docs lock clean
 
 run: $(VENV)/.run
 	$(BIN)/wearsight demo
@@ -25,6 +25,10 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# The detectors on labelled recordings. DATA: another folder of the same layout; OUT: a JSON file for the figures.
+bench-detection: $(VENV)/.dev
+	$(BIN)/python -m bench.detection $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)")
 
 # Fault injection: kills, outages, a bad network, a full disk. About 40 minutes; needs mosquitto, and root for the full disk.
 campaign-ingest: $(VENV)/.dev
