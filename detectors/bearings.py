@@ -142,6 +142,19 @@ class TurningBearing:
 
 
 @dataclass(frozen=True, slots=True)
+class FittedBearing:
+    """A bearing as the register knows it; ``speed_rpm`` is the shaft's usual speed, None where it varies."""
+
+    orders: FaultOrders
+    speed_rpm: float | None = None
+
+    def turning(self, speed_rpm: float | None) -> TurningBearing | None:
+        """Return the bearing at the speed that was measured, else at the usual one; None at standstill or unknown."""
+        turns = self.speed_rpm if speed_rpm is None else speed_rpm
+        return TurningBearing(self.orders, turns) if turns is not None and turns > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
 class PartEvidence:
     """What the envelope spectrum shows of one part.
 

@@ -13,8 +13,10 @@ With n samples, sampling rate r, and P(f) the mean square of y at frequency f (`
 - ``band_i``         sqrt(sum of P(f) over band i), i from 1
 - ``envelope_peak_i_hz``, ``envelope_peak_i``  frequency and amplitude of the i-th strongest line of the envelope
                      spectrum (``envelope.py``): at a worn bearing the fault frequency of the part that is spalled
+- ``bpfo`` ``bpfi`` ``bsf`` ``ftf``  how far the lines at the fault frequencies of outer race, inner race, rolling
+                     element and cage stand out of the envelope spectrum (``bearings.py``), where the bearing is known
 
-All but crest, kurtosis and ``_hz`` are in the unit of the samples. Every number is finite. What is undefined is left
+All but crest, kurtosis, ``_hz`` and the fault frequencies are in the unit of the samples. Every number is finite. What is undefined is left
 out: crest and kurtosis of a block that stands still, bands beyond half the sampling rate, the velocity of a block too
 short or too slowly sampled for its band or whose unit is neither acceleration nor velocity, an envelope with no line.
 
@@ -33,6 +35,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.bearings import TurningBearing, examine
 from detectors.envelope import envelope_lines, strongest
 from detectors.spectrum import Transform, transform
 from domain.waveforms import WaveformBlock
@@ -87,8 +90,10 @@ class FeatureSettings:
 DEFAULT_SETTINGS = FeatureSettings()
 
 
-def features(block: WaveformBlock, settings: FeatureSettings = DEFAULT_SETTINGS) -> dict[str, float]:
-    """Return the block's features by name, all of them finite.
+def features(
+    block: WaveformBlock, settings: FeatureSettings = DEFAULT_SETTINGS, bearing: TurningBearing | None = None
+) -> dict[str, float]:
+    """Return the block's features by name, all of them finite; those of fault frequencies only with a ``bearing``.
 
     >>> turns = np.arange(8_000) / 8_000 * 100
     >>> sine = np.sin(2 * np.pi * turns).astype("<f4").tobytes()
@@ -126,6 +131,9 @@ def features(block: WaveformBlock, settings: FeatureSettings = DEFAULT_SETTINGS)
         for number, (frequency_hz, amplitude) in enumerate(peaks, start=1):
             found[f"envelope_peak_{number}_hz"] = frequency_hz
             found[f"envelope_peak_{number}"] = amplitude
+        # Where there is no line there is no envelope, and the ratio of dust to dust says nothing.
+        if bearing is not None and peaks:
+            found.update({part.value: one.ratio for part, one in examine(lines, bearing).items()})
     return found
 
 

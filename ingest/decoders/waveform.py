@@ -1,11 +1,11 @@
 """Waveform blocks (SPEC E3): one metric sampled at a high rate, as JSON or as a binary message with a JSON header.
 
-JSON: {"ts", "seq"?, "metric", "unit", "rate_hz"} and either "samples", numbers, or "samples_b64", base64 of
+JSON: {"ts", "seq"?, "metric", "unit", "rate_hz", "speed_rpm"?} and either "samples", numbers, or "samples_b64", base64 of
 little-endian float32. Binary, a quarter smaller: the four bytes WSWF, two little-endian uint16 (version 1, length of
 the header in bytes), the header (the JSON object without samples), then the little-endian float32 samples to the end.
 
 ``ts`` is the time of the first sample, and also that of the block's features: a point of a feature's curve leads to
-the very block it was computed from.
+the very block it was computed from. ``speed_rpm`` is the shaft's speed, which fault frequencies of bearings follow.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import base64
 import binascii
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
+from detectors.bearings import FittedBearing
 from detectors.vibration import DEFAULT_SETTINGS, FeatureSettings, features
 from domain.waveforms import WaveformBlock
 from ingest.decoders.native import check_name, check_sequence
@@ -40,6 +42,8 @@ from ingest.quarantine_reasons import Reason, Unusable
 from ingest.times import to_us
 
 MAGIC, VERSION = b"WSWF", 1
+MAX_SPEED_RPM = 1_000_000.0
+NO_BEARINGS: Mapping[str, FittedBearing] = MappingProxyType({})
 _START = struct.Struct("<4sHH")
 # The names of features, which have the metric's name in front, must be names of metrics too.
 MAX_METRIC_LENGTH = MAX_NAME_LENGTH - 24
@@ -53,6 +57,7 @@ class _Header(msgspec.Struct, frozen=True):
     unit: str
     rate_hz: float
     seq: int | UnsetType | None = UNSET
+    speed_rpm: float | UnsetType | None = UNSET
 
 
 class _Whole(_Header, frozen=True):
@@ -81,16 +86,26 @@ def decode_waveform(payload: bytes) -> tuple[Sequence[WaveformBlock], int | None
     if not finite.all():
         place = int(np.argmin(finite))
         raise Unusable(Reason.NOT_A_NUMBER, f"got {samples[place]} as sample {place}, expected finite 32-bit numbers")
-    block = WaveformBlock(to_us(header.ts), header.metric, header.unit, header.rate_hz, samples.tobytes())
+    block = WaveformBlock(to_us(header.ts), header.metric, header.unit, header.rate_hz, samples.tobytes(), _speed_rpm(header))
     return (block,), check_sequence(header.seq)
 
 
-def to_samples(blocks: Sequence[WaveformBlock], settings: FeatureSettings = DEFAULT_SETTINGS) -> list[TimedSample]:
-    """Return the features of each block as one sample at the block's time, named ``{metric}.{feature}``."""
-    return [
-        TimedSample(block.ts_us, {f"{block.metric}.{name}": value for name, value in features(block, settings).items()})
-        for block in blocks
-    ]
+def to_samples(
+    blocks: Sequence[WaveformBlock],
+    settings: FeatureSettings = DEFAULT_SETTINGS,
+    bearings: Mapping[str, FittedBearing] = NO_BEARINGS,
+) -> list[TimedSample]:
+    """Return the features of each block as one sample at the block's time, named ``{metric}.{feature}``.
+
+    ``bearings`` has the bearing that the accelerometer of a metric hears.
+    """
+    samples = []
+    for block in blocks:
+        fitted = bearings.get(block.metric)
+        turning = None if fitted is None else fitted.turning(block.speed_rpm)
+        found = features(block, settings, turning)
+        samples.append(TimedSample(block.ts_us, {f"{block.metric}.{name}": value for name, value in found.items()}))
+    return samples
 
 
 def _binary(payload: bytes) -> tuple[_Header, NDArray[np.float32]]:
@@ -117,7 +132,7 @@ def _json(payload: bytes) -> tuple[_Header, NDArray[np.float32]]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _refusal(error, payload) from None
     # Each key brings a colon. As many as keys and texts have: nothing was named twice. Else a slower look tells.
-    colons = 5 + (whole.seq is not UNSET)
+    colons = 5 + (whole.seq is not UNSET) + (whole.speed_rpm is not UNSET)
     colons += sum(text.count(":") for text in (whole.ts, whole.metric, whole.unit) if isinstance(text, str))
     if payload.count(b":") != colons or b"\\" in payload:
         refuse_duplicate_keys(payload)
@@ -152,6 +167,13 @@ def _check_header(header: _Header) -> None:
     if not MIN_RATE_HZ <= header.rate_hz <= MAX_RATE_HZ:
         expected = f"{MIN_RATE_HZ:,.0f} to {MAX_RATE_HZ:,.0f} samples per second"
         raise _bad(f"got rate_hz {header.rate_hz!r}, expected {expected}")
+    speed_rpm = _speed_rpm(header)
+    if speed_rpm is not None and not 0 <= speed_rpm <= MAX_SPEED_RPM:
+        raise _bad(f"got speed_rpm {speed_rpm!r}, expected 0 to {MAX_SPEED_RPM:,.0f} turns a minute, or none")
+
+
+def _speed_rpm(header: _Header) -> float | None:
+    return None if isinstance(header.speed_rpm, UnsetType) else header.speed_rpm
 
 
 def _bad(detail: str) -> Unusable:
