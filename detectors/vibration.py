@@ -16,9 +16,10 @@ With n samples, sampling rate r, and P(f) the mean square of y at frequency f (`
 - ``bpfo`` ``bpfi`` ``bsf`` ``ftf``  how far the lines at the fault frequencies of outer race, inner race, rolling
                      element and cage stand out of the envelope spectrum (``bearings.py``), where the bearing is known
 
-All but crest, kurtosis, ``_hz`` and the fault frequencies are in the unit of the samples. Every number is finite. What is undefined is left
-out: crest and kurtosis of a block that stands still, bands beyond half the sampling rate, the velocity of a block too
-short or too slowly sampled for its band or whose unit is neither acceleration nor velocity, an envelope with no line.
+All but crest, kurtosis, ``_hz`` and the fault frequencies' ratios are in the unit of the samples. Every number is
+finite. What is undefined is left out: crest and kurtosis of a block that stands still, bands beyond half the sampling
+rate, the velocity of a block too short or too slowly sampled for its band or whose unit is neither acceleration nor
+velocity, an envelope with no line, fault frequencies beyond the envelope.
 
 Source: ISO 20816-1:2016 and ISO 20816-3:2022; D. Dyer and R. M. Stewart, Detection of rolling element bearing damage
 by statistical vibration analysis, Journal of Mechanical Design 100 (1978).

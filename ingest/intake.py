@@ -269,7 +269,7 @@ class Intake:
         recorded = device.is_recorded
         for block in told.waveforms:
             window.check(block.ts_us, recorded=recorded)
-        samples = [*told.samples, *to_samples(told.waveforms)]
+        samples = [*told.samples, *to_samples(told.waveforms, bearings=device.bearings)]
         for sample in samples:
             window.check(sample.ts_us, recorded=recorded)
             check_sequence(sample.seq)

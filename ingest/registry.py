@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection
 
+from detectors.bearings import FittedBearing
 from ingest.sequence import MAX_GAPS_KEPT, SequenceTrack
 from ingest.skew import ClockSkew
 from ingest.stencils import Texts
 from ingest.times import to_microseconds
 from storage import devices
+from storage.bearings import fitted_bearings
 from storage.devices import Address, DeviceRecord, TimePolicy
 
 # Sets of metric names of one device that are kept ready; devices send few different ones.
@@ -33,6 +35,8 @@ class KnownDevice:
     texts: Texts = field(default_factory=Texts)
     # Series by the number of the stencil that reads their values.
     of_stencil: dict[int, NDArray[np.int32]] = field(default_factory=dict)
+    # Bearings of its asset by the waveform metric that hears them.
+    bearings: Mapping[str, FittedBearing] = field(default_factory=dict)
     # Since when, on the monotonic clock, sequence numbers that came early have been seen to wait.
     waits_since_s: float | None = None
 
@@ -93,6 +97,7 @@ class Registry:
         self._by_id = {record.id: record for record in records}
         self._known = {id_: device for id_, device in self._known.items() if id_ in self._by_id}
         changed = [device for device in self._known.values() if self._take_record(device)]
+        _look_up_bearings(connection, self._known.values())
         return new, changed
 
     def look_up(self, connection: Connection, addresses: Collection[Address]) -> list[int]:
@@ -140,7 +145,9 @@ class Registry:
         for device_id, metric, series_id in devices.series_of(connection, wanted):
             if device_id in self._known:
                 self._known[device_id].series[metric] = series_id
-        return [self._known[record.id] for record in records]
+        found = [self._known[record.id] for record in records]
+        _look_up_bearings(connection, found)
+        return found
 
     def create_series(
         self, connection: Connection, wanted: Collection[tuple[int, str]], now: datetime
@@ -158,3 +165,9 @@ class Registry:
         old, new = device.record, self._by_id[device.id]
         device.record = new
         return (old.asset_id, old.asset_type) != (new.asset_id, new.asset_type)
+
+
+def _look_up_bearings(connection: Connection, known: Collection[KnownDevice]) -> None:
+    by_asset = fitted_bearings(connection, {device.record.asset_id for device in known})
+    for device in known:
+        device.bearings = by_asset.get(device.record.asset_id, {})

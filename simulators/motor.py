@@ -46,14 +46,15 @@ class Motor:
         """Return what the accelerometer at the drive end records now; at standstill nothing but noise."""
         damage, turning = self.part.damage, not self._tripped
         load = 0.75
+        speed_rpm = SYNCHRONOUS_RPM - FULL_LOAD_SLIP_RPM * (load + 0.1 * damage) if turning else 0.0
         samples = bearing_vibration(
             self._block_rng,
-            shaft_hz=(SYNCHRONOUS_RPM - FULL_LOAD_SLIP_RPM * (load + 0.1 * damage)) / 60 if turning else 0.0,
+            shaft_hz=speed_rpm / 60,
             rotor_mm_s=HEALTHY_VIBRATION_MM_S if turning else 0.0,
             spall_mm_s=FAILED_VIBRATION_MM_S * damage if turning else 0.0,
             damage=damage if turning else 0.0,
         )
-        return Waveform("drive_end", UNIT, RATE_HZ, samples)
+        return Waveform("drive_end", UNIT, RATE_HZ, samples, speed_rpm)
 
     def step(self, dt_s: float, wear_h: float) -> Observation:
         """See Machine.step. A tripped motor cools, and ages no further until its bearing is replaced."""

@@ -38,12 +38,13 @@ NOISE_M_S2, ROUGHENED_NOISE_M_S2 = 0.3, 3.0
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """A block of samples in ``unit``, ``rate_hz`` of them a second."""
+    """A block of samples in ``unit``, ``rate_hz`` of them a second; ``speed_rpm`` is the shaft's, where it is known."""
 
     metric: str
     unit: str
     rate_hz: float
     samples: NDArray[np.float32]
+    speed_rpm: float | None = None
 
     @property
     def length_s(self) -> float:
@@ -52,7 +53,11 @@ class Waveform:
 
     def encode(self, ts_ms: int, sequence: int) -> bytes:
         """Return the binary message of the block whose first sample was taken at ``ts_ms``."""
-        said = {"ts": ts_ms, "seq": sequence, "metric": self.metric, "unit": self.unit, "rate_hz": self.rate_hz}
+        said: dict[str, int | float | str] = {
+            "ts": ts_ms, "seq": sequence, "metric": self.metric, "unit": self.unit, "rate_hz": self.rate_hz,
+        }  # fmt: skip
+        if self.speed_rpm is not None:
+            said["speed_rpm"] = round(self.speed_rpm, 2)
         header = json.dumps(said, separators=(",", ":")).encode()
         return struct.pack("<4sHH", b"WSWF", 1, len(header)) + header + self.samples.astype("<f4").tobytes()
 

@@ -23,7 +23,17 @@ HEALTHY = [post for post in ROSTER if post.onset_h is None]
 
 
 def test_every_asset_type_that_ships_has_a_library() -> None:
-    assert set(LIBRARIES) == {"motor", "pump", "oven", "furnace", "press", "generic"}
+    assert set(LIBRARIES) == {
+        "motor",
+        "pump",
+        "oven",
+        "furnace",
+        "press",
+        "generic",
+        "bearing_rig",
+        "gearbox",
+        "hydraulic_rig",
+    }
 
 
 def test_rule_names_are_unique_over_all_libraries_and_codes_within_one() -> None:

@@ -1,8 +1,9 @@
 """Waveform blocks (SPEC E3): one metric sampled at a high rate, as JSON or as a binary message with a JSON header.
 
-JSON: {"ts", "seq"?, "metric", "unit", "rate_hz", "speed_rpm"?} and either "samples", numbers, or "samples_b64", base64 of
-little-endian float32. Binary, a quarter smaller: the four bytes WSWF, two little-endian uint16 (version 1, length of
-the header in bytes), the header (the JSON object without samples), then the little-endian float32 samples to the end.
+JSON: {"ts", "seq"?, "metric", "unit", "rate_hz", "speed_rpm"?} and either "samples", numbers, or "samples_b64", base64
+of little-endian float32. Binary, a quarter smaller: the four bytes WSWF, two little-endian uint16 (version 1, length
+of the header in bytes), the header (the JSON object without samples), then the little-endian float32 samples to the
+end.
 
 ``ts`` is the time of the first sample, and also that of the block's features: a point of a feature's curve leads to
 the very block it was computed from. ``speed_rpm`` is the shaft's speed, which fault frequencies of bearings follow.
@@ -86,7 +87,9 @@ def decode_waveform(payload: bytes) -> tuple[Sequence[WaveformBlock], int | None
     if not finite.all():
         place = int(np.argmin(finite))
         raise Unusable(Reason.NOT_A_NUMBER, f"got {samples[place]} as sample {place}, expected finite 32-bit numbers")
-    block = WaveformBlock(to_us(header.ts), header.metric, header.unit, header.rate_hz, samples.tobytes(), _speed_rpm(header))
+    block = WaveformBlock(
+        to_us(header.ts), header.metric, header.unit, header.rate_hz, samples.tobytes(), _speed_rpm(header)
+    )
     return (block,), check_sequence(header.seq)
 
 
