@@ -187,4 +187,6 @@ def test_bearings_of_other_sites_are_not_there(api: Api) -> None:
     assert api.get(f"/assets/{asset_id}/bearings", Role.PLANNER, NORTH).status_code == 404
     path = f"{BASE}/assets/{asset_id}/bearings/de"
     assert api.client.put(path, json=BODY, headers=api.headers(Role.PLANNER, NORTH)).status_code == 404
+    assert api.client.put(path, json=BODY, headers=api.headers(Role.PLANNER, SOUTH)).status_code == 200
     assert api.client.delete(path, headers=api.headers(Role.PLANNER, NORTH)).status_code == 404
+    assert len(api.get(f"/assets/{asset_id}/bearings", Role.PLANNER, SOUTH).json()["items"]) == 1

@@ -240,8 +240,12 @@ def test_features_of_a_block_have_the_ratios_where_the_bearing_is_known() -> Non
     added = {name: value for name, value in known.items() if name not in plain}
     assert set(added) == {"bpfo", "bpfi", "bsf", "ftf"}
     assert added["bpfi"] > 5 > added["bpfo"]
-    still = WaveformBlock(0, "de", "m/s2", RATE_HZ, np.full(COUNT, 2, "<f4").tobytes())
-    assert "bpfo" not in features(still, bearing=BEARING)
+
+
+@pytest.mark.parametrize("signal", [np.full(COUNT, 2.0), np.sin(2 * np.pi * 5_000 * SECONDS)], ids=["still", "a tone"])
+def test_a_signal_without_an_envelope_has_no_ratio_of_dust_to_dust(signal: NDArray[np.float64]) -> None:
+    block = WaveformBlock(0, "de", "m/s2", RATE_HZ, signal.astype("<f4").tobytes())
+    assert "bpfo" not in features(block, bearing=BEARING)
 
 
 def test_the_speed_of_the_block_counts_before_the_usual_one_and_standstill_has_no_fault_frequency() -> None:
