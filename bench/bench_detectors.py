@@ -30,6 +30,7 @@ PARAMETERS: dict[str, dict[str, Scalar]] = {
     "step": {},
     "level": {"high": 2.0, "low": 0.5},
     "cusum": {"h": 60.0},
+    "record": {},
     "missing": {},
 }
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from detectors import cusum, level, missing, step, threshold
+from detectors import cusum, level, missing, record, step, threshold
 from detectors.parameters import Parameters
 from detectors.running import Run, Tick, Update, build_run
 
@@ -46,6 +46,7 @@ _ENTRIES = (
     _spec("step", step.StepParameters, step.STATE, step.update),
     _spec("level", level.LevelParameters, level.STATE, level.update),
     _spec("cusum", cusum.CusumParameters, cusum.STATE, cusum.update),
+    _spec("record", record.RecordParameters, record.STATE, record.update, extra=record.EXTRA),
     _spec("missing", missing.MissingParameters, missing.STATE, missing.update, tick=missing.tick),
 )
 CATALOGUE: Mapping[str, DetectorSpec] = MappingProxyType({spec.name: spec for spec in _ENTRIES})

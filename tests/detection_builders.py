@@ -25,6 +25,7 @@ QUICK: dict[str, dict[str, Scalar]] = {
     "step": {"window": 60, "consecutive": 3},
     "level": {"high": 1.5, "low": 0.5, "learn_samples": 40},
     "cusum": {"k": 0.5, "h": 20.0, "learn_samples": 40},
+    "record": {"consecutive": 3, "learn_samples": 40, "range_samples": 90, "mean_limit": 3.0, "quiet": 20},
     "missing": {"factor": 5.0, "at_least_s": 0.0},
 }
 
