@@ -116,7 +116,7 @@ def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, cha
 @kernel
 def _beyond(state: Record, view: int, x: float) -> float:
     """Return how far x lies beyond the extremes of this view, in ranges, with its sign; 0 within them."""
-    return (max(x - state.high[view], 0.0) - max(state.low[view] - x, 0.0)) * state.per_range[view]
+    return float((max(x - state.high[view], 0.0) - max(state.low[view] - x, 0.0)) * state.per_range[view])
 
 
 @kernel

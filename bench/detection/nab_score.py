@@ -84,11 +84,13 @@ def _penalty(row: int, windows: Sequence[tuple[int, int]]) -> float:
     return reward((row - last) / max(1, last - first))
 
 
-def score(corpus: Sequence[AlarmedSeries], profile: Profile) -> float:
-    """Return the normalised score of a corpus; NaN when it has no window. The bar between 0 and 100 is linear."""
-    windows = sum(len(series.windows) for series in corpus)
-    if windows == 0:
-        return math.nan
+def normalise(raw: float, windows: int, profile: Profile) -> float:
+    """Return the place of a raw sum over so many windows between silence (0) and perfection (100); NaN without any."""
     silent, perfect = -profile.missed * windows, profile.found * windows
+    return 100 * (raw - silent) / (perfect - silent) if windows else math.nan
+
+
+def score(corpus: Sequence[AlarmedSeries], profile: Profile) -> float:
+    """Return the normalised score of a corpus."""
     raw = sum(raw_score(series, profile) for series in corpus)
-    return 100 * (raw - silent) / (perfect - silent)
+    return normalise(raw, sum(len(series.windows) for series in corpus), profile)
