@@ -5,10 +5,11 @@ deviation, which half of the window may be wrong without moving. A sample is jud
 
     z = |x - median| / max(1.4826 * MAD, floor * sigma),
 
-where sigma is the deviation of the first full window after an anchor: a signal that falls quiet for a while must
-not turn its own next breath into an alarm. The finding opens after ``consecutive`` samples beyond ``limit`` and
-clears when the window has moved over, so it marks the change, not the new level. Slow ramps it never sees: those
-are for ``cusum.py`` and ``level.py``.
+where sigma is the deviation of all samples of the first window after an anchor: a signal that falls quiet for a
+while, or is so coarsely resolved that its MAD is zero, must not turn its own next breath into an alarm. ``min_spread``
+is a floor in the unit of the series, for movements that are known to mean nothing. The finding opens after
+``consecutive`` samples beyond ``limit`` and clears when the window has moved over, so it marks the change, not the new
+level. Slow ramps it never sees: those are for ``cusum.py`` and ``level.py``.
 
 The window keeps every n-th sample, 32 at most, because neighbours of a real signal say nearly the same (on SKAB
 keeping 64 or 128 found no more events); the kept ones stand in a ring by time and once more by size, so that the
@@ -41,6 +42,9 @@ STATE = state_dtype(
     ("spread", "f8"),
     ("per_spread", "f8"),
     ("least", "f8"),
+    ("learnt_mean", "f8"),
+    ("learnt_squares", "f8"),
+    ("learnt_count", "i4"),
     ("kept", "i4"),
     ("skipped", "i4"),
     ("next", "i4"),
@@ -54,6 +58,8 @@ STATE = state_dtype(
 class StepParameters(EpisodeParameters):
     """``window`` in samples; ``limit`` in spreads of the window; ``floor`` in spreads of the first window.
 
+    ``min_spread``, the least spread believed, is in the series' unit.
+
     >>> from detectors.trial import episodes
     >>> calm, after = [0.0, 1.0, 0.5, -1.0, -0.5] * 60, [20.0, 21.0] * 150
     >>> [opened for opened, _ in episodes("step", {"window": 200}, calm + after)]
@@ -64,12 +70,14 @@ class StepParameters(EpisodeParameters):
     window: int = 300
     limit: float = 8.0
     floor: float = 0.25
+    min_spread: float = 0.0
 
     def __post_init__(self) -> None:
         EpisodeParameters.__post_init__(self)
         in_range("window", self.window, 16, 100_000)
         in_range("limit", self.limit, 1, 1000)
         in_range("floor", self.floor, 0, 10)
+        in_range("min_spread", self.min_spread, 0)
 
 
 @kernel
@@ -90,6 +98,8 @@ def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, cha
                 state.beyond_count,
             )  # fmt: skip
             change.window_start_us = state.beyond_since_us
+    if not state.full:
+        _learn_floor(state, rule, x)
     state.skipped += 1
     if state.kept == 0 or state.skipped >= _stride(rule.window):
         state.skipped = 0
@@ -125,9 +135,7 @@ def _keep(state: Record, rule: Record, x: np.float32) -> None:
     state.next = state.next + 1 if state.next + 1 < capacity else 0
     if state.kept < capacity:
         return
-    if not state.full:
-        state.full = 1
-        state.least = rule.floor * _deviation(ordered, capacity)
+    state.full = 1
     _describe_window(state, ordered, capacity)
 
 
@@ -161,12 +169,10 @@ def _describe_window(state: Record, ordered: np.ndarray, size: int) -> None:
 
 
 @kernel
-def _deviation(ordered: np.ndarray, size: int) -> float:
-    total = 0.0
-    for i in range(size):
-        total += ordered[i]
-    mean = total / size
-    squares = 0.0
-    for i in range(size):
-        squares += (ordered[i] - mean) ** 2
-    return math.sqrt(squares / (size - 1))
+def _learn_floor(state: Record, rule: Record, x: float) -> None:
+    """Take one sample of the first window into its deviation, by Welford's recursion."""
+    state.learnt_count += 1
+    step = x - state.learnt_mean
+    state.learnt_mean += step / state.learnt_count
+    state.learnt_squares += step * (x - state.learnt_mean)
+    state.least = max(rule.floor * math.sqrt(state.learnt_squares / max(1, state.learnt_count - 1)), rule.min_spread)

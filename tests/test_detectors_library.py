@@ -33,6 +33,7 @@ def test_every_asset_type_that_ships_has_a_library() -> None:
         "bearing_rig",
         "gearbox",
         "hydraulic_rig",
+        "water_rig",
     }
 
 

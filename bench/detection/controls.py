@@ -18,12 +18,19 @@ def always_on(recordings: Sequence[Recording]) -> list[Recording]:
     return [replace(recording, alarms=(recording.scored,)) for recording in recordings]
 
 
-def clock(recordings: Sequence[Recording], period: float, *, hold: float = 0.0) -> list[Recording]:
-    """Return the recordings with an alarm every ``period``, each open for ``hold``."""
+def clock(
+    recordings: Sequence[Recording], period: float, *, hold: float = 0.0, random: np.random.Generator | None = None
+) -> list[Recording]:
+    """Return the recordings with an alarm every ``period``, each open for ``hold``.
+
+    With ``random`` each recording's clock starts at a time of its own: faults that all begin equally late after the
+    start of a file would otherwise be foretold by it.
+    """
     ticked = []
     for recording in recordings:
         start, end = recording.scored
-        times = (start + number * period for number in range(1, math.floor((end - start) / period) + 1))
+        first = start + period * (1.0 if random is None else float(random.uniform()))
+        times = (first + number * period for number in range(math.floor((end - first) / period) + 1))
         ticked.append(replace(recording, alarms=tuple((at, at + hold) for at in times)))
     return ticked
 
@@ -58,3 +65,17 @@ def mean_at_random(
     """Return the mean of ``statistic`` over many draws of ``at_random``."""
     random = np.random.default_rng(seed)
     return float(np.mean([statistic(at_random(recordings, random, hold=hold)) for _ in range(draws)]))
+
+
+def mean_by_clock(
+    recordings: Sequence[Recording],
+    statistic: Callable[[Sequence[Recording]], float],
+    period: float,
+    *,
+    hold: float = 0.0,
+    draws: int = 50,
+    seed: int = 0,
+) -> float:
+    """Return the mean of ``statistic`` over many clocks of this period that start at random times."""
+    random = np.random.default_rng(seed)
+    return float(np.mean([statistic(clock(recordings, period, hold=hold, random=random)) for _ in range(draws)]))
