@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.compiling import Record, kernel
-from detectors.episode import OPENED, EpisodeParameters, advance, claim, state_dtype
+from detectors.episode import OPENED, QUIET, EpisodeParameters, advance, claim, state_dtype
 from detectors.parameters import in_range
 
 KEPT = 8
@@ -43,13 +43,15 @@ EXTRA = ("smoothed_samples",)
 
 STATE = state_dtype(
     ("mean", "f8"),
+    ("weight", "f8"),  # of the next sample in the mean
     # Of the value and of its mean.
     ("high", "f8", (2,)),
     ("low", "f8", (2,)),
     ("range", "f8", (2,)),
     ("per_range", "f8", (2,)),  # 0 until it is known
     ("seen", "i4"),
-    ("since_record", "i4"),
+    ("since_record", "i4"),  # counted while a finding is open
+    ("settled", "u1"),  # both ranges are known and learnt no more
     ("largest", "f8", (2, KEPT)),
     ("smallest", "f8", (2, KEPT)),
 )
@@ -88,51 +90,53 @@ class RecordParameters(EpisodeParameters):
 @kernel
 def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, change: Record) -> int:
     """Judge one sample and the mean against their extremes, then let these move."""
-    clipped = value if state.seen == 0 else min(max(value, state.low[VALUE]), state.high[VALUE])
-    # One more than is ever asked about, so that the count never runs over.
-    state.seen = min(state.seen + 1, rule.range_samples + 1)
-    state.mean += (clipped - state.mean) / min(state.seen, rule.smooth)
-    of_value, of_mean = _beyond(state, VALUE, value), _beyond(state, MEAN, state.mean)
+    high, low = state.high, state.low
+    if not state.settled:
+        # A signal that has never moved gives no scale to judge by: it is learnt from once it moves.
+        still = state.seen >= rule.smooth and high[VALUE] == low[VALUE] == value
+        state.seen += 0 if still else 1
+        state.weight = 1 / min(state.seen, rule.smooth)
+        if state.seen == 1:
+            high[VALUE] = low[VALUE] = value
+    state.mean += (min(max(value, low[VALUE]), high[VALUE]) - state.mean) * state.weight
+    over_value = max(value - high[VALUE], low[VALUE] - value)
+    over_mean = max(state.mean - high[MEAN], low[MEAN] - state.mean)
+    if state.settled and over_value <= 0 and over_mean <= 0 and state.beyond_count == 0 and not state.open:
+        return QUIET
+    is_value = over_value * state.per_range[VALUE] > rule.limit
     # A limit that is not set is NaN, and no comparison with NaN holds.
-    view = MEAN if abs(of_mean) > rule.mean_limit and not abs(of_value) > rule.limit else VALUE
-    beyond = of_mean if view == MEAN else of_value
-    judged = view == MEAN or abs(of_value) > rule.limit
-    side = 0 if not judged else (1 if beyond > 0 else -1)
-    state.since_record = 0 if judged else min(state.since_record + 1, rule.quiet)
+    is_mean = over_mean * state.per_range[MEAN] > rule.mean_limit
+    view = MEAN if is_mean and not is_value else VALUE
+    found = state.mean if view == MEAN else value
+    side = (1 if found > high[view] else -1) if is_value or is_mean else 0
+    state.since_record = 0 if side != 0 else min(state.since_record + 1, rule.quiet)
     what = advance(state, rule, ts_us, side, state.since_record >= rule.quiet, gap)
     if what == OPENED:
-        extreme = state.high[view] if side > 0 else state.low[view]
+        extreme = high[view] if side > 0 else low[view]
         limit = extreme + side * (rule.mean_limit if view == MEAN else rule.limit) * state.range[view]
-        found = state.mean if view == MEAN else value
-        claim(change, found, abs(beyond), limit, extreme, state.range[view], state.beyond_count)
+        score = abs(found - extreme) * state.per_range[view]
+        claim(change, found, score, limit, extreme, state.range[view], state.beyond_count)
         change.window_start_us = state.beyond_since_us
         change.extra[0] = rule.smooth if view == MEAN else 1
     if side == 0 or state.open:
         _take(state, rule, VALUE, value, 1)
         _take(state, rule, MEAN, state.mean, rule.smooth)
+        state.settled = state.seen > rule.range_samples and min(state.range[VALUE], state.range[MEAN]) > 0
     return what
-
-
-@kernel
-def _beyond(state: Record, view: int, x: float) -> float:
-    """Return how far x lies beyond the extremes of this view, in ranges, with its sign; 0 within them."""
-    return float((max(x - state.high[view], 0.0) - max(state.low[view] - x, 0.0)) * state.per_range[view])
 
 
 @kernel
 def _take(state: Record, rule: Record, view: int, x: float, first: int) -> None:
     """Let x move the extremes, and the range while that is learnt; sample number ``first`` is the first of a view."""
-    if state.seen <= first:
-        if state.seen == first:
-            state.high[view] = state.low[view] = x
-            for rank in range(KEPT):
-                state.largest[view, rank] = -math.inf
-                state.smallest[view, rank] = math.inf
-            _learn_range(state, rule, view, x)
+    if state.seen < first:
         return
+    if state.seen == first:
+        state.high[view] = state.low[view] = x
+        for rank in range(KEPT):
+            state.largest[view, rank] = -math.inf
+            state.smallest[view, rank] = math.inf
     state.high[view] = max(state.high[view], x)
     state.low[view] = min(state.low[view], x)
-    # A signal that has never moved gives no scale to judge by: it is waited for.
     if state.seen <= rule.range_samples or state.range[view] == 0:
         _learn_range(state, rule, view, x)
 

@@ -11,9 +11,9 @@ is a floor in the unit of the series, for movements that are known to mean nothi
 ``consecutive`` samples beyond ``limit`` and clears when the window has moved over, so it marks the change, not the new
 level. Slow ramps it never sees: those are for ``cusum.py`` and ``level.py``.
 
-The window keeps every n-th sample, 32 at most, because neighbours of a real signal say nearly the same (on SKAB
-keeping 64 or 128 found no more events); the kept ones stand in a ring by time and once more by size, so that the
-median is read off and the MAD found by bisection.
+The window keeps every n-th sample, 32 at most, because neighbours of a real signal say nearly the same (keeping 64
+makes the figures on SKAB less sensitive to window and limit, at twice the cost); the kept ones stand in a ring by time
+and once more by size, so that the median is read off and the MAD found by bisection.
 
 The score is z.
 
