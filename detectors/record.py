@@ -6,8 +6,8 @@ must lie beyond the largest (or below the smallest) value so far by more than ``
 
     range = 99th - 1st percentile of the first ``range_samples`` samples.
 
-Two views of the signal are judged, each against its own extremes and range: the value itself, which shows spikes,
-and its exponential mean over ``smooth`` samples, which shows unusual levels long before they are extreme,
+Two views of the signal are judged, each against its own extremes and range: the value itself, and its exponential mean
+over ``smooth`` samples, which shows when values that are known singly come in a row,
 
     mean += (value, clipped to the extremes so far - mean) / smooth.
 
