@@ -55,6 +55,13 @@ def test_a_record_counts_as_seen_so_that_the_next_must_be_larger_still() -> None
     assert [opened for opened, _ in episodes("record", {}, values)] == [1_000, 1_605]
 
 
+def test_an_episode_ends_also_when_the_data_paused_in_it() -> None:
+    bank = a_record_bank()
+    assert len(bank.feed(readings_of([*wave(1_000), 5.0]))) == 1
+    (change,) = bank.feed(readings_of(wave(200), first=1_100))
+    assert isinstance(change, Cleared)
+
+
 def test_records_grow_rare_by_themselves() -> None:
     """The n-th of independent samples is the largest with probability 1 / n, whatever their distribution."""
     opened = [
