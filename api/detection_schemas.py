@@ -10,11 +10,16 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from api.schemas import Asked, Chart, Key, Line, LowWord, Moment, Told
+from detectors.learning import LearntMode
 from detectors.library import RuleMode
 from domain.failure_modes import FailureMode
 from domain.findings import Finding, Severity
 from storage.alarms import Alarm, Shelving
 from storage.console import FindingRow, Weight
+from storage.detection_policy import DetectionPolicy
+from storage.prediction_decisions import PredictionDecision
+from storage.rule_proposals import Proposal
+from storage.rule_scores import RuleScore
 from storage.supply import ExpectedPart
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -99,6 +104,7 @@ class RuleShape(Told):
     severity: Severity
     mode: RuleMode
     created_at: datetime
+    published_by: str | None
 
 
 class Rules(Told):
@@ -134,6 +140,72 @@ class FailureModes(Told):
     next_cursor: str | None
 
 
+class FailureModeLearning(Told):
+    """What closures taught about a failure mode, with the arithmetic, and the mode that follows.
+
+    ``learnt`` is null until the first lessons of its asset type are read; the mode is then the library's own.
+    """
+
+    id: int
+    library: FailureMode
+    learnt: LearntMode | None
+    learnt_at: datetime | None
+    mode: FailureMode
+
+
+class RuleVersions(Told):
+    """Every version of a rule, newest first."""
+
+    items: list[RuleShape]
+    next_cursor: str | None
+
+
+class RuleScores(Told):
+    """The scores of rules: first of all versions of a rule together (version null), then of each, newest first."""
+
+    items: list[RuleScore]
+    next_cursor: str | None
+
+
+class ProposalStatus(StrEnum):
+    """What became of a proposal."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+
+
+class RuleProposals(Told):
+    """A page of proposals, newest first."""
+
+    items: list[Proposal]
+    next_cursor: str | None
+
+
+class BudgetBody(Asked):
+    """The ticket budget of predictions; ``sites`` have their own by id."""
+
+    tickets_per_site_per_day: Annotated[int, Field(ge=0, le=10_000)]
+    passes_from_severity: Annotated[int, Field(ge=1, le=11)]
+    sites: Annotated[dict[LowWord, Annotated[int, Field(ge=0, le=10_000)]], Field(max_length=1_000)]
+
+
+class DetectionPolicyBody(Asked):
+    """The policy `detection`; editions/policy/detection.toml says what each field means."""
+
+    budget: BudgetBody
+    learning: Annotated[dict[LowWord, int | Number], Field(max_length=20)]
+    trust: Annotated[dict[LowWord, int | Number], Field(max_length=20)]
+
+
+class DetectionPolicyShape(Told):
+    """The policy in force; ``id`` is null before the first seeding, when it is the shipped one."""
+
+    id: int | None
+    policy: DetectionPolicy
+
+
 class PredictionStatus(StrEnum):
     """What became of a prediction."""
 
@@ -141,6 +213,7 @@ class PredictionStatus(StrEnum):
     REJECTED = "rejected"
     LAPSED = "lapsed"
     CLOSED = "closed"
+    MERGED = "merged"
 
 
 class PredictionShape(Told):
@@ -167,14 +240,18 @@ class PredictionShape(Told):
     decision_reason: str | None
     version: int
     ticket_code: str | None
+    held_by_budget_at: datetime | None
+    snoozed_until: datetime | None
+    merged_into: UUID | None
 
 
 class PredictionDetail(PredictionShape):
-    """A prediction with what moved its log-odds, the findings behind it, and the parts it expects."""
+    """A prediction with what moved its log-odds, the findings behind it, the parts it expects, what people decided."""
 
     evidence: list[Weight]
     findings: list[FindingRow]
     parts: list[ExpectedPart]
+    decisions: list[PredictionDecision]
 
 
 class Predictions(Told):
@@ -187,4 +264,27 @@ class Predictions(Told):
 class Decision(Asked):
     """Why a planner decides so."""
 
+    reason: Line
+
+
+class Merge(Asked):
+    """Into which prediction of the same asset this one is folded, and why."""
+
+    into: UUID
+    reason: Line
+
+
+class Snooze(Asked):
+    """Until when a prediction opens no ticket by itself, and why."""
+
+    until: Moment
+    reason: Line
+
+
+class PredictionEdit(Asked):
+    """What a prediction should say, and why; what is left out stays. The window is equipment time."""
+
+    failure_mode: LowWord | None = None
+    window_from: Moment | None = None
+    window_to: Moment | None = None
     reason: Line

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from psycopg import Connection
@@ -21,6 +22,7 @@ from domain.clock import Clock
 from domain.events import COMPONENT_REPLACED, Event
 from domain.failure_modes import FailureMode
 from domain.predictions import Prediction, Stage
+from runtime.waiting import open_waiting
 from storage.casework import join_findings, open_from_prediction
 from storage.evidence import (
     Claim,
@@ -33,8 +35,10 @@ from storage.evidence import (
 )
 from storage.findings import findings_of_asset
 from storage.library import failure_modes
+from storage.prediction_decisions import fold_into_alias, is_snoozed
 from storage.predictions import close_answered, lapse_watches, open_ticket_of, upsert_prediction
 from storage.rules import all_auto
+from storage.ticket_budget import hold_back, let_go, may_open
 
 _log = structlog.get_logger()
 
@@ -67,6 +71,7 @@ def assess_due(pool: ConnectionPool, clock: Clock) -> int:
         judged += 1
     with pool.connection() as connection:
         lapse_watches(connection, clock.now())
+    open_waiting(pool, clock)
     return judged
 
 
@@ -98,7 +103,7 @@ class _Case:
                 if event.ts == as_of and event.code == COMPONENT_REPLACED:
                     self._replace(event, known)
             for prediction in assess(list(known.modes.values()), known.evidence, as_of):
-                self._act(prediction, ids[prediction.failure_mode])
+                self._act(prediction, ids[prediction.failure_mode], known.modes)
 
     def _read(self) -> _Known:
         connection, asset_id = self._connection, self._claim.asset_id
@@ -124,22 +129,41 @@ class _Case:
         known.fitted.setdefault(component, []).append(event.ts)
         close_answered(self._connection, self._claim.asset_id, list(affected), until=event.ts, now=self._now)
 
-    def _act(self, prediction: Prediction, failure_mode_id: int) -> None:
+    def _act(self, prediction: Prediction, failure_mode_id: int, modes: Mapping[int, FailureMode]) -> None:
         connection = self._connection
-        stored = upsert_prediction(connection, prediction, failure_mode_id, self._now)
+        # A person may have said that evidence about this mode is about another one of the asset.
+        folded = fold_into_alias(connection, prediction, failure_mode_id, self._now)
+        if folded is not None:
+            stored, failure_mode_id = folded.stored, folded.failure_mode_id
+        else:
+            stored = upsert_prediction(connection, prediction, failure_mode_id, self._now)
         ticket_id = open_ticket_of(connection, prediction.asset_id, failure_mode_id)
         if ticket_id is not None:
             join_findings(connection, ticket_id, stored.finding_ids, self._now)
-        elif stored.stage == Stage.TICKET and all_auto(connection, stored.rule_ids):
+        elif (
+            stored.stage == Stage.TICKET
+            and all_auto(connection, stored.rule_ids)
+            and self._may_open(stored.id, modes[failure_mode_id].severity)
+        ):
             code = open_from_prediction(connection, stored.id, self._now)
             _log.info(
                 "ticket opened",
                 ticket=code,
                 asset=prediction.asset_id,
-                failure_mode=prediction.failure_mode,
+                failure_mode=modes[failure_mode_id].code,
                 probability=round(prediction.probability, 3),
                 evidence_at=prediction.evidence_at.isoformat(),
             )
+
+    def _may_open(self, prediction_id: UUID, severity: int) -> bool:
+        """Say whether neither a snooze nor the site's ticket budget is in the way; the budget's no is noted."""
+        if is_snoozed(self._connection, prediction_id, self._now):
+            return False
+        let_go(self._connection, prediction_id, self._now)
+        if may_open(self._connection, self._claim.asset_id, self._now, severity=severity):
+            return True
+        hold_back(self._connection, prediction_id, self._now)
+        return False
 
 
 def _memory(modes: Mapping[int, FailureMode]) -> timedelta:

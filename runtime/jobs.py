@@ -16,6 +16,7 @@ from procrastinate import App, PsycopgConnector, RetryStrategy
 from psycopg import Connection
 
 from domain.clock import Clock
+from runtime.learning import learn_from_closures
 from runtime.measuring import measured
 from runtime.settings import Settings
 from storage import service_alarms
@@ -114,6 +115,17 @@ def make_app(dsn: str, clock: Clock) -> App:
     def retention(timestamp: int) -> None:
         """Drop and delete what the policy keeps no longer."""
         keep_what_the_policy_says(dsn, clock)
+
+    @app.periodic(cron="*/5 * * * *")
+    @app.task(
+        name="learning",
+        lock="learning",
+        queueing_lock="learning",
+        retry=RetryStrategy(max_attempts=3, wait=60),
+    )
+    def learning(timestamp: int) -> None:
+        """Read anew what closures taught, and judge the rules by it."""
+        learn_from_closures(dsn, clock)
 
     @app.periodic(cron="* * * * *")
     @app.task(name="sweep", queueing_lock="sweep")

@@ -14,6 +14,7 @@ import holidays
 from psycopg import Connection
 
 from storage import people
+from storage.detection_policy import ensure_detection_policy
 from storage.library import install_library, shipped_libraries
 from storage.parts_policy import ensure_parts_policy
 from storage.policies import ensure_default_policy
@@ -120,6 +121,7 @@ def seed_house(connection: Connection, now: datetime) -> None:
     ensure_parts_policy(connection, now)
     ensure_retention_policy(connection, now)
     ensure_operations_policy(connection, now)
+    ensure_detection_policy(connection, now)
     _seed_people(connection, now)
 
 

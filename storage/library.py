@@ -12,9 +12,11 @@ from typing import cast
 
 from psycopg import Connection
 
+from detectors.learning import apply
 from detectors.library import Library, parse_library
 from domain.failure_modes import EventSign, FailureMode, FindingSign, PartAgeSign, PartNeed, Signature, Task
 from domain.findings import Direction
+from storage.learning import learnt_modes
 from storage.queries import load
 from storage.rules import install_rule
 
@@ -69,7 +71,19 @@ def _insert_mode(connection: Connection, mode: FailureMode) -> None:
 
 
 def failure_modes(connection: Connection, asset_type: str | None = None) -> dict[int, FailureMode]:
-    """Return the failure modes of an asset type, or of all of them, by id and in the order of their codes."""
+    """Return the failure modes of an asset type, or of all of them, with what closures taught (SPEC P4).
+
+    By id and in the order of their codes.
+    """
+    learnt = learnt_modes(connection, asset_type)
+    return {
+        mode_id: apply(mode, learnt[mode_id]) if mode_id in learnt else mode
+        for mode_id, mode in library_modes(connection, asset_type).items()
+    }
+
+
+def library_modes(connection: Connection, asset_type: str | None = None) -> dict[int, FailureMode]:
+    """Return the failure modes as the library says, by id and in the order of their codes."""
     rows = connection.execute(QUERIES["failure_modes"], {"asset_type": asset_type}).fetchall()
     needs = _parts_of(connection, [row[0] for row in rows])
     return {

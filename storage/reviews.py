@@ -12,14 +12,19 @@ from psycopg import Connection
 from domain.refusals import Refused
 from storage.casework import open_from_prediction
 from storage.closures import reject_prediction
+from storage.prediction_decisions import Choice, note
 from storage.queries import load
+from storage.ticket_budget import let_go
 
 QUERIES = load("reviews")
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewedPrediction:
-    """A prediction with its decision. Evidence and window are equipment time, the other times wall time."""
+    """A prediction with its decision. Evidence and window are equipment time, the other times wall time.
+
+    ``held_by_budget_at`` is when the site's ticket budget last kept it from opening a ticket, None when it does not.
+    """
 
     id: UUID
     asset_id: int
@@ -42,6 +47,9 @@ class ReviewedPrediction:
     decision_reason: str | None
     version: int
     ticket_code: str | None
+    held_by_budget_at: datetime | None
+    snoozed_until: datetime | None
+    merged_into: UUID | None
 
 
 def list_predictions(
@@ -82,6 +90,8 @@ def confirm(connection: Connection, prediction_id: UUID, person_id: int, reason:
         )
     noted = {"id": prediction_id, "person_id": person_id, "reason": reason, "now": now}
     connection.execute(QUERIES["note_confirmation"], noted)
+    let_go(connection, prediction_id, now)
+    note(connection, prediction_id, Choice.CONFIRM, person_id, reason, now, {}, {"ticket": code})
     return code
 
 
@@ -99,6 +109,7 @@ def reject(connection: Connection, prediction_id: UUID, person_id: int, reason: 
             remedy="Cancel the ticket with the reason: that rejects the prediction too.",
         )
     reject_prediction(connection, prediction_id, person_id, reason, now)
+    note(connection, prediction_id, Choice.REJECT, person_id, reason, now, {}, {"status": "rejected"})
 
 
 def _open_or_refuse(connection: Connection, prediction_id: UUID) -> str | None:

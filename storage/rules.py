@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import psycopg
 from psycopg import Connection
@@ -21,12 +22,13 @@ QUERIES = load("rules")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A version of a rule as it is stored."""
+    """A version of a rule as it is stored; ``published_by`` is a login, None for what was shipped."""
 
     id: int
     version: int
     draft: RuleDraft
     created_at: datetime
+    published_by: str | None = None
 
 
 def rules_in_force(connection: Connection, asset_type: str, metric: str | None = None) -> list[RuleInForce]:
@@ -56,19 +58,23 @@ def rules_version(connection: Connection) -> int:
 
 def newest_rules(connection: Connection) -> list[Rule]:
     """Return the newest version of every rule, by name, those that are off included."""
-    rows = connection.execute(QUERIES["newest_rules"]).fetchall()
-    return [
-        Rule(
-            id=rule_id,
-            version=version,
-            draft=RuleDraft(name, asset_type, metric, detector, parameters, Severity(severity), RuleMode(mode)),
-            created_at=created_at,
+    return [_rule(row) for row in connection.execute(QUERIES["newest_rules"])]
+
+
+def rule_versions(connection: Connection, name: str) -> list[Rule]:
+    """Return every version of a rule, newest first. Raises Refused("unknown_record")."""
+    versions = [_rule(row) for row in connection.execute(QUERIES["rule_versions"], {"name": name})]
+    if not versions:
+        raise Refused(
+            "unknown_record",
+            expected="the name of a rule",
+            got=repr(name)[:80],
+            remedy="Look it up in the list.",
         )
-        for rule_id, name, version, asset_type, metric, detector, parameters, severity, mode, created_at in rows
-    ]
+    return versions
 
 
-def publish_rule(connection: Connection, draft: RuleDraft, now: datetime) -> Rule:
+def publish_rule(connection: Connection, draft: RuleDraft, now: datetime, *, person_id: int | None = None) -> Rule:
     """Store the next version of a rule, in force from then on.
 
     Raises Refused("invalid_rule") when it could not work, Refused("duplicate_record") when somebody published a
@@ -77,7 +83,8 @@ def publish_rule(connection: Connection, draft: RuleDraft, now: datetime) -> Rul
     draft.check()
     try:
         with connection.transaction():
-            row = connection.execute(QUERIES["insert_rule"], _columns(draft, now)).fetchone()
+            told = {**_columns(draft, now), "person_id": person_id}
+            row = connection.execute(QUERIES["insert_rule"], told).fetchone()
     except psycopg.errors.UniqueViolation as error:
         raise Refused(
             "duplicate_record",
@@ -93,7 +100,7 @@ def publish_rule(connection: Connection, draft: RuleDraft, now: datetime) -> Rul
             remedy="Create the asset type first, or correct the name.",
         ) from error
     assert row is not None  # an insert that returns
-    return Rule(id=row[0], version=row[1], draft=draft, created_at=now)
+    return Rule(id=row[0], version=row[1], draft=draft, created_at=now, published_by=row[2])
 
 
 def install_rule(connection: Connection, draft: RuleDraft, now: datetime) -> None:
@@ -106,6 +113,17 @@ def all_auto(connection: Connection, rule_ids: Sequence[int]) -> bool:
     """Say whether these versions may open tickets by themselves; no rules at all may."""
     rows = connection.execute(QUERIES["modes_of_rules"], {"rule_ids": list(rule_ids)}).fetchall()
     return all(mode == RuleMode.AUTO for (mode,) in rows)
+
+
+def _rule(row: Sequence[Any]) -> Rule:
+    rule_id, name, version, asset_type, metric, detector, parameters, severity, mode, created_at, published_by = row
+    return Rule(
+        id=rule_id,
+        version=version,
+        draft=RuleDraft(name, asset_type, metric, detector, parameters, Severity(severity), RuleMode(mode)),
+        created_at=created_at,
+        published_by=published_by,
+    )
 
 
 def _columns(draft: RuleDraft, now: datetime) -> dict[str, object]:

@@ -199,7 +199,8 @@ def test_a_repair_teaches_and_resets_the_machine(pool: ConnectionPool) -> None:
         )
         predicted, found, outcome, rules, parts = lesson.fetchone() or ()
         assert (predicted, found, outcome) == (house.mode_id, house.mode_id, "repaired")
-        assert rules == [{"rule_id": house.rule_id, "name": "drift-m-1", "version": 1, "findings": 1}]
+        spoke = {"rule_id": house.rule_id, "name": "drift-m-1", "version": 1, "findings": 1, "lead_h": 0.5}
+        assert rules == [spoke]
         assert [(part["number"], part["predicted"], part["used"]) for part in parts] == [("6204-2RS", 2, 1)]
         assert connection.execute("select status from prediction").fetchone() == ("closed",)
         anchors = connection.execute("select asset_id, metric, anchored_at from anchor").fetchall()

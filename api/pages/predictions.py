@@ -25,7 +25,7 @@ from storage.supply import expected_parts
 
 router = APIRouter()
 
-STATUSES = ("open", "rejected", "lapsed", "closed")
+STATUSES = ("open", "rejected", "lapsed", "closed", "merged")
 LIST_MAX = 200
 REASON_MAX = 1_000
 

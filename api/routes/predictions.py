@@ -11,14 +11,24 @@ from psycopg import Connection
 
 from api.boundary import BASE_PATH
 from api.dependencies import Database, DecidePrediction, LanguageAsked, Now, ReadDetection
-from api.detection_schemas import Decision, PredictionDetail, Predictions, PredictionShape, PredictionStatus
+from api.detection_schemas import (
+    Decision,
+    Merge,
+    PredictionDetail,
+    PredictionEdit,
+    Predictions,
+    PredictionShape,
+    PredictionStatus,
+    Snooze,
+)
 from api.identity import Caller
 from api.problems import unknown
 from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.paging import LIMIT_DEFAULT, Limit, cut
 from api.schemas import Key
 from api.ticket_schemas import TicketAnswer
-from storage import console, reviews, tickets
+from storage import console, prediction_decisions, reviews, tickets
+from storage.prediction_decisions import Correction
 from storage.reviews import ReviewedPrediction
 from storage.supply import expected_parts
 
@@ -80,6 +90,39 @@ def confirm(
     return TicketAnswer.model_validate(detail)
 
 
+@router.post("/predictions/{prediction_id}/merge", responses=CHANGE_ANSWERS)
+def merge(prediction_id: UUID, caller: DecidePrediction, body: Merge, database: Database, now: Now) -> PredictionDetail:
+    """Fold a prediction into another of the same asset and return that one; further evidence goes there too."""
+    with database.connection() as connection:
+        _visible(connection, caller, prediction_id)
+        _visible(connection, caller, body.into)
+        prediction_decisions.merge(connection, prediction_id, body.into, caller.person.id, body.reason, now)
+        return _detail(connection, _visible(connection, caller, body.into), now)
+
+
+@router.post("/predictions/{prediction_id}/snooze", responses=CHANGE_ANSWERS)
+def snooze(
+    prediction_id: UUID, caller: DecidePrediction, body: Snooze, database: Database, now: Now
+) -> PredictionDetail:
+    """Let a prediction open no ticket by itself until a time, unless graver or critical evidence comes."""
+    with database.connection() as connection:
+        _visible(connection, caller, prediction_id)
+        prediction_decisions.snooze(connection, prediction_id, body.until, caller.person.id, body.reason, now)
+        return _detail(connection, _visible(connection, caller, prediction_id), now)
+
+
+@router.post("/predictions/{prediction_id}/edit", responses=CHANGE_ANSWERS)
+def edit(
+    prediction_id: UUID, caller: DecidePrediction, body: PredictionEdit, database: Database, now: Now
+) -> PredictionDetail:
+    """Correct the failure mode or the window of a prediction; a corrected window stays whatever comes in."""
+    wanted = Correction(body.failure_mode, body.window_from, body.window_to)
+    with database.connection() as connection:
+        _visible(connection, caller, prediction_id)
+        prediction_decisions.edit(connection, prediction_id, wanted, caller.person.id, body.reason, now)
+        return _detail(connection, _visible(connection, caller, prediction_id), now)
+
+
 def _visible(connection: Connection, caller: Caller, prediction_id: UUID) -> ReviewedPrediction:
     rows = reviews.list_predictions(connection, sites=caller.site_list(), prediction_id=prediction_id, limit=1)
     if not rows:
@@ -93,4 +136,5 @@ def _detail(connection: Connection, row: ReviewedPrediction, now: datetime) -> P
         evidence=console.contributions(connection, row.id),
         findings=console.finding_rows(connection, prediction_id=row.id),
         parts=expected_parts(connection, row.id, now),
+        decisions=prediction_decisions.decisions_about(connection, row.id),
     )

@@ -42,39 +42,105 @@ from confirmation_link
 where id = %(id)s
 
 -- name: insert_lesson
--- Records what a closure taught: the mode expected against the mode found, the rules that spoke, the parts (SPEC P4).
+-- Records what a closure taught: mode expected and found, rules and signs that spoke, parts, lead (SPEC P4).
+with spoke as (
+  select f.id, f.rule_id, f.metric, f.detector, f.direction, f.severity, f.opened_at
+  from ticket_finding tf
+  join finding f on f.id = tf.finding_id
+  where tf.ticket_id = %(ticket_id)s
+  union
+  -- Nobody predicted what a person reported: what detectors said shortly before is what they could have known.
+  select f.id, f.rule_id, f.metric, f.detector, f.direction, f.severity, f.opened_at
+  from ticket t
+  join finding f on f.asset_id = t.asset_id
+  where t.id = %(ticket_id)s
+    and t.prediction_id is null
+    and not f.shadow
+    and f.opened_at <= t.evidence_at
+    and coalesce(f.cleared_at, t.evidence_at) >= t.evidence_at - interval '72 hours'
+),
+told as (
+  select distinct regexp_replace(e.reference, '@[^@]*$', '') as code
+  from ticket t
+  join prediction_evidence e on e.prediction_id = t.prediction_id
+  where t.id = %(ticket_id)s
+    and e.kind = 'event'
+  union
+  select e.code
+  from ticket t
+  join event e on e.asset_id = t.asset_id
+  where t.id = %(ticket_id)s
+    and t.prediction_id is null
+    and e.kind <> 'operator'
+    and e.ts between t.evidence_at - interval '72 hours' and t.evidence_at
+)
 insert into closure_lesson (
-  ticket_id, asset_type_id, predicted_mode_id, found_mode_id, outcome, rules, parts, closed_at
+  ticket_id, asset_type_id, asset_id, predicted_mode_id, found_mode_id, outcome, probability, evidence_at, found_at,
+  lead_h, rules, findings, events, context_log_odds, parts, closed_at
 )
 select
   t.id,
   a.asset_type_id,
+  a.id,
   t.failure_mode_id,
   t.found_failure_mode_id,
   t.outcome,
+  p.probability,
+  t.evidence_at,
+  t.work_finished_at,
+  extract(epoch from t.work_finished_at - t.evidence_at) / 3600,
   coalesce(
     (
-      select jsonb_agg(jsonb_build_object('rule_id', spoke.id, 'name', spoke.name, 'version', spoke.version,
-                                          'findings', spoke.findings)
-                       order by spoke.id)
+      select jsonb_agg(
+        jsonb_build_object(
+          'rule_id', one.id, 'name', one.name, 'version', one.version, 'findings', one.findings,
+          'lead_h', extract(epoch from t.work_finished_at - one.first_opened_at) / 3600
+        )
+        order by one.id
+      )
       from (
-        select r.id, r.name, r.version, count(*) as findings
-        from ticket_finding tf
-        join finding f on f.id = tf.finding_id
-        join rule r on r.id = f.rule_id
-        where tf.ticket_id = t.id
+        select r.id, r.name, r.version, count(*) as findings, min(spoke.opened_at) as first_opened_at
+        from spoke
+        join rule r on r.id = spoke.rule_id
         group by r.id
-      ) spoke
+      ) one
     ),
     '[]'
   ),
   coalesce(
     (
-      select jsonb_agg(jsonb_build_object('number', p.number, 'predicted', b.predicted, 'probability', b.probability,
-                                          'issued', b.issued, 'used', b.used, 'returned', b.returned)
-                       order by p.number)
+      select jsonb_agg(
+        jsonb_build_object(
+          'metric', spoke.metric, 'detector', spoke.detector, 'direction', spoke.direction,
+          'severity', spoke.severity, 'opened_at', spoke.opened_at
+        )
+        order by spoke.opened_at, spoke.id
+      )
+      from spoke
+    ),
+    '[]'
+  ),
+  coalesce((select jsonb_agg(told.code order by told.code) from told), '[]'),
+  coalesce(
+    (
+      select sum(e.log_odds)
+      from prediction_evidence e
+      where e.prediction_id = t.prediction_id
+        and e.kind in ('part_age', 'history')
+    ),
+    0
+  ),
+  coalesce(
+    (
+      select jsonb_agg(
+        jsonb_build_object(
+          'number', part.number, 'name_en', part.name_en, 'name_zh', part.name_zh, 'predicted', b.predicted,
+          'probability', b.probability, 'issued', b.issued, 'used', b.used, 'returned', b.returned
+        )
+        order by part.number
+      )
       from bill_line b
-      join part p on p.id = b.part_id
+      join part on part.id = b.part_id
       where b.ticket_id = t.id
     ),
     '[]'
@@ -82,6 +148,7 @@ select
   t.closed_at
 from ticket t
 join asset a on a.id = t.asset_id
+left join prediction p on p.id = t.prediction_id
 where t.id = %(ticket_id)s
 
 -- name: close_predictions

@@ -69,6 +69,14 @@ from (
   from prediction
   where asset_id = %(asset_id)s
     and status = 'rejected'
+  union all
+  -- What people said was evidence about another mode is spent with that.
+  select alias.failure_mode_id, coalesce(ticket.work_finished_at, prediction.evidence_at)
+  from prediction_alias as alias
+  join prediction on prediction.id = alias.prediction_id
+  left join ticket on ticket.prediction_id = prediction.id and ticket.state = 'closed'
+  where alias.asset_id = %(asset_id)s
+    and prediction.status in ('closed', 'rejected')
 ) as spent
 join failure_mode as mode on mode.id = spent.failure_mode_id
 group by mode.code;

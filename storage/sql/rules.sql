@@ -18,19 +18,34 @@ select count(*) from rule;
 
 -- name: newest_rules
 -- The newest version of every rule, those that are off included.
-select distinct on (name) id, name, version, asset_type_id, metric, detector, parameters, severity, mode, created_at
+select distinct on (rule.name)
+  rule.id, rule.name, rule.version, rule.asset_type_id, rule.metric, rule.detector, rule.parameters, rule.severity,
+  rule.mode, rule.created_at, person.login
 from rule
-order by name, version desc;
+left join person on person.id = rule.published_by
+order by rule.name, rule.version desc;
+
+-- name: rule_versions
+-- Every version of a rule, newest first.
+select
+  rule.id, rule.name, rule.version, rule.asset_type_id, rule.metric, rule.detector, rule.parameters, rule.severity,
+  rule.mode, rule.created_at, person.login
+from rule
+left join person on person.id = rule.published_by
+where rule.name = %(name)s
+order by rule.version desc;
 
 -- name: insert_rule
 -- Adds the next version of a rule; two people who do so at once meet at the unique (name, version).
-insert into rule (name, version, asset_type_id, metric, detector, parameters, severity, mode, created_at)
+insert into rule (
+  name, version, asset_type_id, metric, detector, parameters, severity, mode, created_at, published_by
+)
 select
   %(name)s, coalesce(max(version), 0) + 1, %(asset_type_id)s, %(metric)s, %(detector)s, %(parameters)s::jsonb,
-  %(severity)s, %(mode)s, %(now)s
+  %(severity)s, %(mode)s, %(now)s, %(person_id)s::bigint
 from rule
 where name = %(name)s
-returning id, version;
+returning id, version, (select person.login from person where person.id = rule.published_by);
 
 -- name: insert_first_version
 -- Adds a shipped rule unless a rule of that name exists.
