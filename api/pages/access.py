@@ -27,6 +27,7 @@ MENU = (
     MenuEntry("parts", "/parts", N_("Parts"), Action.READ_PARTS),
     MenuEntry("assets", "/assets", N_("Assets"), Action.READ_REGISTER),
     MenuEntry("devices", "/devices", N_("Devices"), Action.READ_SIGNALS),
+    MenuEntry("rules", "/rules", N_("Rules"), Action.READ_DETECTION),
     MenuEntry("quarantine", "/quarantine", N_("Quarantine"), Action.READ_QUARANTINE),
     MenuEntry("feeds", "/feeds", N_("Feeds"), Action.READ_FEEDS),
     MenuEntry("gateways", "/gateways", N_("Gateways"), Action.READ_BROKER_ACCESS),
