@@ -9,6 +9,7 @@ from psycopg import Connection
 from api.dependencies import ChangeRules, Database, Now, ReadDetection
 from api.detection_schemas import Decision, NewRule
 from api.identity import Caller
+from api.pages import rule_words
 from api.pages.access import may
 from api.pages.devices import places_of
 from api.pages.forms import PostedForm, body_of, text
@@ -39,6 +40,7 @@ def list_rules(request: Request, caller: ReadDetection, database: Database, now:
         scores = rule_scores.rule_scores(connection, now, policy.trust.credibility)
         waiting = rule_proposals.list_proposals(connection, status="open", limit=OPEN_MAX)
     context = {
+        "rule_words": rule_words,
         "rules": known,
         "scores": {one.name: one for one in scores if one.version is None},
         "proposals": {one.rule: one for one in waiting},
@@ -120,6 +122,7 @@ def _context(connection: Connection, now: Now, name: str) -> dict[str, object]:
     scores = rule_scores.rule_scores(connection, now, policy.trust.credibility, name)
     proposals = rule_proposals.list_proposals(connection, rule=name, limit=PROPOSALS_MAX)
     return {
+        "rule_words": rule_words,
         "rule": versions[0],
         "versions": versions,
         "score": next(one for one in scores if one.version is None),

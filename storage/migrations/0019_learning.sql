@@ -61,7 +61,7 @@ create table rule_proposal (
   foreign key (rule_name, rule_version) references rule (name, version),
   check ((status = 'open') = (decided_at is null))
 );
-create unique index one_open_proposal on rule_proposal (rule_name) where status = 'open';
+create unique index one_open_rule_proposal on rule_proposal (rule_name) where status = 'open';
 create index finding_of_rule on finding (rule_id, opened_at desc);
 
 alter table prediction
