@@ -120,6 +120,9 @@ def test_one_more_false_alarm_never_raises_a_weight(given_lessons):
 def test_a_mode_never_seen_keeps_its_prior_whatever_else_was_found():
     seen = [told(number) for number in range(500)]
     assert learnt(seen, RARE) == RARE
+    record = learn(MODES, seen, CAUTION)[RARE.code].prior
+    assert (record.found, record.factor) == (0, 1.0)
+    assert record.expected > 20, "the library would have expected it by now"
 
 
 def test_what_comes_as_expected_moves_nothing_much_and_surprises_move_it():
@@ -167,8 +170,10 @@ def test_a_mode_found_more_often_than_expected_becomes_likelier_and_stays_below_
     assert found.expected == pytest.approx(30 * 0.0005 / 0.0105, abs=1e-4)
     assert found.factor == pytest.approx((20 + 30) / (20 + found.expected), abs=1e-4)
     assert learnt(many, RARE).prior > RARE.prior
-    common = replace(WEAR, prior=0.04, watch_probability=0.05)
-    assert learn([common, RARE], [told(n) for n in range(500)], CAUTION)[WEAR.code].prior.learnt <= 0.045
+    surprise, expected = replace(WEAR, prior=0.04), replace(RARE, prior=0.4, watch_probability=0.8)
+    found = learn([surprise, expected], [told(number) for number in range(500)], CAUTION)[WEAR.code].prior
+    assert found.factor > 7
+    assert found.learnt == pytest.approx((0.04 + WEAR.watch_probability) / 2)
 
 
 def test_parts_follow_what_repairs_used():
