@@ -22,6 +22,7 @@ from storage.rule_proposals import Proposal
 from storage.rule_scores import RuleScore
 from storage.supply import ExpectedPart
 
+RULE_NAME = r"^[a-z0-9_.-]{1,64}$"
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = bool | Annotated[int, Field(ge=-(2**53), le=2**53)] | Number | Line | None
 
@@ -117,7 +118,7 @@ class Rules(Told):
 class NewRule(Asked):
     """A rule to publish. ``metric`` is a pattern (fnmatch); ``parameters`` are the detector's own, by name."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,64}$")]
+    name: Annotated[str, StringConstraints(pattern=RULE_NAME)]
     asset_type: LowWord | None = None
     metric: Annotated[Line, Field(max_length=128)]
     detector: LowWord

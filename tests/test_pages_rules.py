@@ -97,6 +97,6 @@ def test_who_plans_for_one_site_only_changes_no_rule(doubted):
 
 def test_an_unknown_rule_is_told_as_such(doubted, admin):
     with doubted.reader(admin) as browser:
-        for name in ("nobody", "%3Cscript%3E", "a" * 64):
-            assert browser.get(f"/rules/{name}").status_code == 404
+        for name, status in (("nobody", 404), ("a" * 64, 404), ("a" * 65, 422), ("%3Cscript%3E", 422), ("%00", 422)):
+            assert browser.get(f"/rules/{name}").status_code == status, name
         assert "<script>" not in browser.get("/rules/%3Cscript%3E").text.split("<main", 1)[1]

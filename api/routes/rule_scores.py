@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from api.boundary import BASE_PATH
 from api.dependencies import ChangeRules, Database, Now, ReadDetection
 from api.detection_schemas import (
+    RULE_NAME,
     Decision,
     DetectionPolicyBody,
     DetectionPolicyShape,
@@ -28,7 +29,7 @@ from storage.rule_scores import rule_scores
 
 router = APIRouter(prefix=BASE_PATH, tags=["detection"])
 
-RuleName = Annotated[str | None, Query(max_length=64, description="Only of this rule")]
+RuleName = Annotated[str | None, Query(pattern=RULE_NAME, description="Only of this rule")]
 
 
 @router.get("/rule-scores", responses=SIGNED_IN_ANSWERS)

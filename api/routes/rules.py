@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from api.boundary import BASE_PATH
 from api.dependencies import ChangeRules, Database, Now, ReadDetection
 from api.detection_schemas import (
+    RULE_NAME,
     FailureModeLearning,
     FailureModes,
     FailureModeShape,
@@ -29,7 +30,7 @@ from storage.rules import Rule
 
 router = APIRouter(prefix=BASE_PATH, tags=["detection"])
 
-RuleKey = Annotated[str, Path(max_length=64, description="The name of a rule")]
+RuleKey = Annotated[str, Path(pattern=RULE_NAME, description="The name of a rule")]
 
 
 @router.get("/rules", responses=SIGNED_IN_ANSWERS)
