@@ -11,6 +11,7 @@ from psycopg import Connection
 from detectors.learning import Caution
 from detectors.trust import Terms
 from domain.refusals import Refused
+from storage.console import site_zones
 from storage.policies import newest_body, publish_body, shipped_body
 
 POLICY = "detection"
@@ -93,9 +94,12 @@ def publish_detection_policy(
 ) -> int:
     """Check and publish the next version of the policy, in force at once; return its id.
 
-    Raises Refused("invalid_policy").
+    Raises Refused("invalid_policy"), also for a budget of a site that does not exist.
     """
-    read_detection_policy(body)
+    policy = read_detection_policy(body)
+    unknown = sorted(set(policy.budget.sites) - set(site_zones(connection)))
+    if unknown:
+        raise _invalid("'budget.sites' with ids of sites", ", ".join(unknown))
     return publish_body(connection, POLICY, body, person_id=person_id, now=now)
 
 

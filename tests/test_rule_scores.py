@@ -239,6 +239,9 @@ def test_the_policy_is_read_and_published_over_the_api(api):
     published = api.post("/detection-policy", body, Role.PLANNER)
     assert published.status_code == 201, published.text
     assert published.json()["policy"]["budget"]["sites"] == {"plant-1": 3}
+    body["budget"]["sites"] = {"plant-9": 3}
+    assert api.post("/detection-policy", body, Role.PLANNER).status_code == 422
+    body["budget"]["sites"] = {}
     body["trust"]["credibility"] = 2
     assert api.post("/detection-policy", body, Role.PLANNER).status_code == 422
 
