@@ -74,6 +74,7 @@ def test_what_waits_is_tried_on_the_sites_next_day_and_not_before(seeded, pool):
     assess_due(pool, TestClock(EVENING))
     assess_due(pool, TestClock(MIDNIGHT - timedelta(seconds=1)))
     assert opened(pool) == 2
+    assert held(pool) == [EVENING] * 3, "nothing is tried in vain"
     assess_due(pool, TestClock(MIDNIGHT))
     assert opened(pool) == 4
     assert held(pool) == [MIDNIGHT]
