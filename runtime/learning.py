@@ -14,7 +14,7 @@ from domain.clock import Clock
 from storage.database import connect
 from storage.detection_policy import detection_in_force
 from storage.learning import lessons_of, save_learnt, take_type, types_due
-from storage.library import library_modes
+from storage.library import stored_modes
 from storage.rule_proposals import propose
 
 _log = structlog.get_logger()
@@ -50,7 +50,7 @@ def _learn_type(connection: Connection, asset_type: str, clock: Clock) -> int | 
     if due is None:
         return None
     _, policy = detection_in_force(connection)
-    modes = library_modes(connection, asset_type)
+    modes = stored_modes(connection, asset_type)
     lessons = lessons_of(connection, asset_type)
     learnt = learn(list(modes.values()), lessons, policy.learning) if modes else {}
     by_id = {mode_id: learnt[mode.code] for mode_id, mode in modes.items()}

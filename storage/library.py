@@ -78,12 +78,12 @@ def failure_modes(connection: Connection, asset_type: str | None = None) -> dict
     learnt = learnt_modes(connection, asset_type)
     return {
         mode_id: apply(mode, learnt[mode_id]) if mode_id in learnt else mode
-        for mode_id, mode in library_modes(connection, asset_type).items()
+        for mode_id, mode in stored_modes(connection, asset_type).items()
     }
 
 
-def library_modes(connection: Connection, asset_type: str | None = None) -> dict[int, FailureMode]:
-    """Return the failure modes as the library says, by id and in the order of their codes."""
+def stored_modes(connection: Connection, asset_type: str | None = None) -> dict[int, FailureMode]:
+    """Return the same modes as the library says them."""
     rows = connection.execute(QUERIES["failure_modes"], {"asset_type": asset_type}).fetchall()
     needs = _parts_of(connection, [row[0] for row in rows])
     return {

@@ -54,13 +54,20 @@ def a_lesson(
     used: int = 2,
     at: datetime = NOW,
     lead_h: float = 48.0,
+    events: str = "",
 ) -> UUID:
     """A ticket for bearing wear that was closed at ``at``, with its lesson; returns the ticket's id.
 
-    A repair found the mode predicted unless ``found`` names another.
+    A repair found the mode predicted unless ``found`` names another. ``events`` are codes joined by "+".
     """
     evidence_at = at - HOUR * lead_h
-    code = open_from_prediction(connection, a_prediction(connection, house, now=at, evidence_at=evidence_at), at)
+    prediction_id = a_prediction(connection, house, now=at, evidence_at=evidence_at)
+    if events:
+        connection.execute(
+            "insert into prediction_evidence values (%s, 'event', %s, %s, 2, 'Error', '错误')",
+            (prediction_id, f"{events}@{evidence_at.isoformat()}", evidence_at),
+        )
+    code = open_from_prediction(connection, prediction_id, at)
     mode = (found or house.mode_id) if outcome is Outcome.REPAIRED else None
     row = connection.execute(
         """update ticket set state = 'closed', outcome = %s, found_failure_mode_id = %s, closed_at = %s,

@@ -19,7 +19,7 @@ from storage.closures import close_case
 from storage.database import connect
 from storage.detection_policy import detection_in_force, publish_detection_policy, read_detection_policy
 from storage.learning import learnt_mode, lessons_of
-from storage.library import failure_modes, library_modes
+from storage.library import failure_modes, stored_modes
 from storage.policies import shipped_body
 from tests.api_builders import Api, TestClock, an_api
 from tests.lesson_builders import a_lesson, a_teaching_house, another_mode, lessons
@@ -62,6 +62,16 @@ def test_a_lesson_says_what_learning_needs(connection, house):
     ]
 
 
+def test_the_events_that_spoke_are_signs_too(connection, house):
+    a_lesson(connection, house, events="E7")
+    a_lesson(connection, house, events="E8+E9", at=NOW + HOUR)
+    assert [lesson.events for lesson in lessons_of(connection, "motor")] == [("E8", "E9"), ("E7",)]
+    learn_what_is_due(connection, CLOCK)
+    record = learnt_mode(connection, house.mode_id)
+    assert record is not None
+    assert {sign.subject: sign.closures for sign in record.mode.signs} == {"vibration_*": 2, "E7": 1}
+
+
 def test_a_persons_report_teaches_from_what_detectors_said_shortly_before(connection, house):
     a_finding(connection, house, NOW - HOUR)
     code = a_report(connection, house)
@@ -78,13 +88,13 @@ def test_a_persons_report_teaches_from_what_detectors_said_shortly_before(connec
 
 
 def test_closures_change_the_modes_that_the_desk_judges_by(connection, house):
-    before = library_modes(connection)[house.mode_id]
+    before = stored_modes(connection)[house.mode_id]
     lessons(connection, house, wrong=10)
     assert failure_modes(connection)[house.mode_id] == before
     assert learn_what_is_due(connection, CLOCK) == {"motor": 10}
     after = failure_modes(connection)[house.mode_id]
     assert after.signature.findings[0].log_odds < before.signature.findings[0].log_odds
-    assert library_modes(connection)[house.mode_id] == before, "the library's own figures stay"
+    assert stored_modes(connection)[house.mode_id] == before, "the library's own figures stay"
 
 
 def test_learning_again_without_new_lessons_changes_nothing(connection, house):

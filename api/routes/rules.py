@@ -81,7 +81,7 @@ def list_failure_modes(
 def read_learning(failure_mode_id: Key, caller: ReadDetection, database: Database) -> FailureModeLearning:
     """Return what closures taught about a failure mode: prior, counts and posterior of each sign, prior and part."""
     with database.connection() as connection:
-        own = library.library_modes(connection).get(failure_mode_id)
+        own = library.stored_modes(connection).get(failure_mode_id)
         if own is None:
             raise unknown("failure mode", failure_mode_id)
         learnt = learning.learnt_mode(connection, failure_mode_id)

@@ -60,7 +60,8 @@ with spoke as (
     and coalesce(f.cleared_at, t.evidence_at) >= t.evidence_at - interval '72 hours'
 ),
 told as (
-  select distinct regexp_replace(e.reference, '@[^@]*$', '') as code
+  -- A sign of several events names them together: "E1+E2@time".
+  select distinct string_to_table(regexp_replace(e.reference, '@[^@]*$', ''), '+') as code
   from ticket t
   join prediction_evidence e on e.prediction_id = t.prediction_id
   where t.id = %(ticket_id)s
