@@ -1,0 +1,151 @@
+"""Remaining life by similarity to past runs to failure, as an interval that keeps its promise (SPEC D5).
+
+Theory. A library holds, for every moment of every past run, its health index (detectors/health_index.py) now and a
+while before, its age, and how long the part still lived. A moment of today counts a past moment by
+
+    w = exp(-(mean squared difference of the indices / INDEX_WIDTH^2 + squared difference of age / AGE_WIDTH^2) / 2)
+
+with widths in shares of a usual life. The remaining life is then distributed as the remaining lives of the past
+moments, so weighted (after Wang, Yu, Siegel, Lee, PHM 2008): its middle is their median, its ends their outer
+quantiles. In the library each run has the index that the others give it: today's run was not learnt from either.
+
+The quantiles are not believed but calibrated (conformalised quantile regression: Romano, Patterson, Candes, NeurIPS
+2019): each run is told at several moments from the library without it; by how much, in widths of the interval, its
+truth lay outside (or inside, below zero) says how far all intervals must be moved out, or may be moved in.
+
+    >>> import numpy as np
+    >>> from detectors.conditions import Run
+    >>> wear = [np.linspace(0.0, 1.0, 60 + 2 * number) for number in range(20)]
+    >>> runs = [Run(np.column_stack([one, 2.0 - one**2]), np.empty((len(one), 0))) for one in wear]
+    >>> library = fit_library(runs, coverage=0.8)
+    >>> left = library.left(Run(runs[7].metrics[:50], runs[7].settings[:50]))
+    >>> left.low <= 24.0 <= left.high
+    True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.conditions import Run
+from detectors.health_index import HealthIndex, fit_health_index
+
+Array = NDArray[np.float64]
+
+# Fewer runs say too little about how lives differ (SPEC D5).
+LEAST_RUNS = 20
+# The longest life that wear shows beforehand, as a share of a usual life.
+CEILING = 0.6
+# The index is compared at the moment and at these shares of a usual life before it.
+LAGS = (0.0, 0.05, 0.10)
+INDEX_WIDTH = 0.03
+AGE_WIDTH = 0.30
+# The moments of each run, as shares of its life, at which the intervals are held against the truth.
+CHECKED_AT = tuple(np.arange(0.15, 1.0, 0.1).round(2).tolist())
+# What is calibrated beyond the promise: the next runs are other runs, and the promise is a least one.
+MARGIN = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class LifeLeft:
+    """The life left, in steps: an interval, its median, and the mean of the lives told no longer than the ceiling."""
+
+    low: float
+    middle: float
+    high: float
+    expected: float
+
+
+@dataclass(frozen=True, slots=True)
+class LifeLibrary:
+    """Past runs to failure, ready to be compared with.
+
+    ``moved`` is how far the ends of an interval are moved out, in its widths. Shapes: ``history`` (moments, lags),
+    ``age``, ``remaining`` and ``of_run`` (moments), all in steps.
+    """
+
+    index: HealthIndex
+    coverage: float
+    moved: float
+    history: Array
+    age: Array
+    remaining: Array
+    of_run: NDArray[np.int64]
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are."""
+        return int(self.of_run[-1]) + 1
+
+    def left(self, run: Run) -> LifeLeft:
+        """Return the life left at the end of ``run``, which began when the part was new."""
+        if len(run.metrics) == 0:
+            raise ValueError("expected a run of one step or more, got an empty one")
+        indices = self.index.of(run)
+        return self._told(_history(indices, self.index.life)[-1], float(len(indices) - 1), self.moved)
+
+    def _told(self, history: Array, age: float, moved: float, without: int = -1) -> LifeLeft:
+        life = self.index.life
+        far = ((self.history - history) ** 2).mean(axis=1) / (INDEX_WIDTH * life) ** 2
+        far += ((self.age - age) / (AGE_WIDTH * life)) ** 2
+        far[self.of_run == without] = np.inf
+        weights = np.exp(-(far - far.min()) / 2.0)
+        tail = (1.0 - self.coverage) / 2.0
+        low, middle, high = _quantiles(self.remaining, weights, (tail, 0.5, 1.0 - tail))
+        out = moved * max(high - low, 1.0)
+        expected = float(weights @ np.minimum(self.remaining, self.index.ceiling) / weights.sum())
+        return LifeLeft(min(max(0.0, low - out), middle), middle, max(high + out, middle), expected)
+
+    def _calibrated(self) -> float:
+        """Return how far intervals must be moved so that they hold the truth as often as promised."""
+        outside = []
+        for run in range(self.runs):
+            own = np.flatnonzero(self.of_run == run)
+            for at in CHECKED_AT:
+                row = own[int(at * (len(own) - 1))]
+                told = self._told(self.history[row], self.age[row], 0.0, without=run)
+                truth = self.remaining[row]
+                outside.append(max(told.low - truth, truth - told.high) / max(told.high - told.low, 1.0))
+        share = min(1.0, (self.coverage + MARGIN) * (1.0 + 1.0 / len(outside)))
+        return float(np.quantile(outside, share, method="higher"))
+
+
+def fit_library(runs: Sequence[Run], *, coverage: float = 0.8, ceiling: float | None = None) -> LifeLibrary:
+    """Learn from runs to failure; ``ceiling`` in steps, by default CEILING of their usual life.
+
+    Raises ValueError for fewer than LEAST_RUNS runs, a coverage outside (0, 1), and metrics that never change.
+    """
+    if len(runs) < LEAST_RUNS:
+        raise ValueError(f"expected at least {LEAST_RUNS} runs to failure, got {len(runs)}")
+    if not 0.0 < coverage < 1.0 - MARGIN:
+        raise ValueError(f"expected a coverage between 0 and {1.0 - MARGIN}, got {coverage}")
+    lengths = [len(run.metrics) for run in runs]
+    fitted = fit_health_index(runs, CEILING * float(np.median(lengths)) if ceiling is None else ceiling)
+    library = LifeLibrary(
+        index=fitted.index,
+        coverage=coverage,
+        moved=0.0,
+        history=np.vstack([_history(indices, fitted.index.life) for indices in fitted.left_out]),
+        age=np.concatenate([np.arange(length, dtype=np.float64) for length in lengths]),
+        remaining=np.concatenate([np.arange(length, dtype=np.float64)[::-1] for length in lengths]),
+        of_run=np.repeat(np.arange(len(runs)), lengths),
+    )
+    return replace(library, moved=library._calibrated())
+
+
+def _history(indices: Array, life: float) -> Array:
+    """Return the index of each step and of those before it; before the first there is the first."""
+    steps = np.arange(len(indices))
+    return np.column_stack([indices[np.maximum(steps - round(lag * life), 0)] for lag in LAGS])
+
+
+def _quantiles(values: Array, weights: Array, shares: Sequence[float]) -> list[float]:
+    """Return weighted quantiles: the least value with so great a share of the weight at or below it."""
+    order = np.argsort(values, kind="stable")
+    summed = np.cumsum(weights[order])
+    found = np.searchsorted(summed, np.asarray(shares) * summed[-1])
+    return [float(values[order[min(one, len(values) - 1)]]) for one in found]
