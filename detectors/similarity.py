@@ -7,7 +7,7 @@ while before, its age, and how long the part still lived. A moment of today coun
 
 with widths in shares of a usual life. The remaining life is then distributed as the remaining lives of the past
 moments, so weighted (after Wang, Yu, Siegel, Lee, PHM 2008): its middle is their median, its ends their outer
-quantiles. In the library each run has the index that the others give it: today's run was not learnt from either.
+quantiles. In the library each run has the index that other runs give it: today's run was not learnt from either.
 
 The quantiles are not believed but calibrated (conformalised quantile regression: Romano, Patterson, Candes, NeurIPS
 2019): each run is told at several moments from the library without it; by how much, in widths of the interval, its
@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.conditions import Run
-from detectors.health_index import HealthIndex, fit_health_index
+from detectors.health_index import HealthIndex, fit_health_index, indices_left_out
 
 Array = NDArray[np.float64]
 
@@ -46,6 +46,8 @@ INDEX_WIDTH = 0.03
 AGE_WIDTH = 0.30
 # The moments of each run, as shares of its life, at which the intervals are held against the truth.
 CHECKED_AT = tuple(np.arange(0.15, 1.0, 0.1).round(2).tolist())
+# Bands of the index that are calibrated apart.
+BANDS = 3
 # What is calibrated beyond the promise: the next runs are other runs, and the promise is a least one.
 MARGIN = 0.03
 
@@ -64,13 +66,13 @@ class LifeLeft:
 class LifeLibrary:
     """Past runs to failure, ready to be compared with.
 
-    ``moved`` is how far the ends of an interval are moved out, in its widths. Shapes: ``history`` (moments, lags),
-    ``age``, ``remaining`` and ``of_run`` (moments), all in steps.
+    ``moved`` is how far the ends of an interval are moved out, in its widths, for each band of the index. Shapes:
+    ``history`` (moments, lags), ``age``, ``remaining`` and ``of_run`` (moments), all in steps.
     """
 
     index: HealthIndex
     coverage: float
-    moved: float
+    moved: tuple[float, ...]
     history: Array
     age: Array
     remaining: Array
@@ -86,9 +88,9 @@ class LifeLibrary:
         if len(run.metrics) == 0:
             raise ValueError("expected a run of one step or more, got an empty one")
         indices = self.index.of(run)
-        return self._told(_history(indices, self.index.life)[-1], float(len(indices) - 1), self.moved)
+        return self._told(_history(indices, self.index.life)[-1], float(len(indices) - 1))
 
-    def _told(self, history: Array, age: float, moved: float, without: int = -1) -> LifeLeft:
+    def _told(self, history: Array, age: float, without: int = -1) -> LifeLeft:
         life = self.index.life
         far = ((self.history - history) ** 2).mean(axis=1) / (INDEX_WIDTH * life) ** 2
         far += ((self.age - age) / (AGE_WIDTH * life)) ** 2
@@ -96,22 +98,26 @@ class LifeLibrary:
         weights = np.exp(-(far - far.min()) / 2.0)
         tail = (1.0 - self.coverage) / 2.0
         low, middle, high = _quantiles(self.remaining, weights, (tail, 0.5, 1.0 - tail))
-        out = moved * max(high - low, 1.0)
+        out = self.moved[self._band(history)] * max(high - low, 1.0)
         expected = float(weights @ np.minimum(self.remaining, self.index.ceiling) / weights.sum())
         return LifeLeft(min(max(0.0, low - out), middle), middle, max(high + out, middle), expected)
 
-    def _calibrated(self) -> float:
-        """Return how far intervals must be moved so that they hold the truth as often as promised."""
-        outside = []
+    def _band(self, history: Array) -> int:
+        """Return the band of the index: worn moments are told better than others, each band keeps its own promise."""
+        return min(int(BANDS * history[0] / self.index.ceiling), BANDS - 1)
+
+    def _calibrated(self) -> tuple[float, ...]:
+        """Return how far the intervals of each band must be moved so that they hold the truth as often as promised."""
+        outside: list[list[float]] = [[] for _ in range(BANDS)]
         for run in range(self.runs):
             own = np.flatnonzero(self.of_run == run)
             for at in CHECKED_AT:
                 row = own[int(at * (len(own) - 1))]
-                told = self._told(self.history[row], self.age[row], 0.0, without=run)
-                truth = self.remaining[row]
-                outside.append(max(told.low - truth, truth - told.high) / max(told.high - told.low, 1.0))
-        share = min(1.0, (self.coverage + MARGIN) * (1.0 + 1.0 / len(outside)))
-        return float(np.quantile(outside, share, method="higher"))
+                told = self._told(self.history[row], self.age[row], without=run)
+                miss = max(told.low - self.remaining[row], self.remaining[row] - told.high)
+                outside[self._band(self.history[row])].append(miss / max(told.high - told.low, 1.0))
+        every = [one for band in outside for one in band]
+        return tuple(_share(band if len(band) >= LEAST_RUNS else every, self.coverage + MARGIN) for band in outside)
 
 
 def fit_library(runs: Sequence[Run], *, coverage: float = 0.8, ceiling: float | None = None) -> LifeLibrary:
@@ -124,12 +130,13 @@ def fit_library(runs: Sequence[Run], *, coverage: float = 0.8, ceiling: float | 
     if not 0.0 < coverage < 1.0 - MARGIN:
         raise ValueError(f"expected a coverage between 0 and {1.0 - MARGIN}, got {coverage}")
     lengths = [len(run.metrics) for run in runs]
-    fitted = fit_health_index(runs, CEILING * float(np.median(lengths)) if ceiling is None else ceiling)
+    ceiling = CEILING * float(np.median(lengths)) if ceiling is None else ceiling
+    index = fit_health_index(runs, ceiling)
     library = LifeLibrary(
-        index=fitted.index,
+        index=index,
         coverage=coverage,
-        moved=0.0,
-        history=np.vstack([_history(indices, fitted.index.life) for indices in fitted.left_out]),
+        moved=(0.0,) * BANDS,
+        history=np.vstack([_history(indices, index.life) for indices in indices_left_out(runs, ceiling)]),
         age=np.concatenate([np.arange(length, dtype=np.float64) for length in lengths]),
         remaining=np.concatenate([np.arange(length, dtype=np.float64)[::-1] for length in lengths]),
         of_run=np.repeat(np.arange(len(runs)), lengths),
@@ -141,6 +148,11 @@ def _history(indices: Array, life: float) -> Array:
     """Return the index of each step and of those before it; before the first there is the first."""
     steps = np.arange(len(indices))
     return np.column_stack([indices[np.maximum(steps - round(lag * life), 0)] for lag in LAGS])
+
+
+def _share(values: Sequence[float], share: float) -> float:
+    """Return the least value that so great a share of those to come will not exceed, on what these say."""
+    return float(np.quantile(values, min(1.0, share * (1.0 + 1.0 / len(values))), method="higher"))
 
 
 def _quantiles(values: Array, weights: Array, shares: Sequence[float]) -> list[float]:
