@@ -18,6 +18,7 @@ from psycopg import Connection
 from domain.clock import Clock
 from runtime.learning import learn_from_closures
 from runtime.measuring import measured
+from runtime.remaining_life import tell_remaining_lives
 from runtime.settings import Settings
 from storage import service_alarms
 from storage.database import connect
@@ -126,6 +127,17 @@ def make_app(dsn: str, clock: Clock) -> App:
     def learning(timestamp: int) -> None:
         """Read anew what closures taught, and judge the rules by it."""
         learn_from_closures(dsn, clock)
+
+    @app.periodic(cron="41 */3 * * *")
+    @app.task(
+        name="remaining_life",
+        lock="remaining_life",
+        queueing_lock="remaining_life",
+        retry=RetryStrategy(max_attempts=3, wait=60),
+    )
+    def remaining_life(timestamp: int) -> None:
+        """Tell how long every asset has left."""
+        tell_remaining_lives(dsn, clock)
 
     @app.periodic(cron="* * * * *")
     @app.task(name="sweep", queueing_lock="sweep")

@@ -91,6 +91,11 @@ def recent_findings(connection: Connection, *, asset_id: int | None, limit: int)
     return [_finding(row) for row in rows]
 
 
+def limits_coming(connection: Connection, asset_type: str) -> list[Finding]:
+    """Return the open findings of assets of a type that say when their limit will be reached, newest first."""
+    return [_finding(row) for row in connection.execute(QUERIES["limits_coming"], {"asset_type": asset_type})]
+
+
 def finding_of_id(connection: Connection, finding_id: UUID) -> FindingOfRule | None:
     """Return one finding with its rule, None when there is none of that id."""
     row = connection.execute(QUERIES["finding_of_id"], {"id": finding_id}).fetchone()

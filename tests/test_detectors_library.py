@@ -34,6 +34,7 @@ def test_every_asset_type_that_ships_has_a_library() -> None:
         "gearbox",
         "hydraulic_rig",
         "water_rig",
+        "turbofan",
     }
 
 
