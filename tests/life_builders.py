@@ -75,14 +75,16 @@ def a_life(connection: Connection, house: House, tag: str, began_at: datetime, r
     return replace(house, asset_id=asset_id, series_id=series_id, rule_id=rule_id)
 
 
-def repaired(connection: Connection, house: House, failed_at: datetime, resolution: str = "repaired") -> None:
+def repaired(
+    connection: Connection, house: House, failed_at: datetime, resolution: str = "repaired", **facts: object
+) -> None:
     """Carry a ticket of the house's asset from its evidence, an hour before the failure, to its closure."""
     prediction = a_prediction(connection, house, now=failed_at, evidence_at=failed_at - HOUR)
     code = open_from_prediction(connection, prediction, failed_at)
     assert code is not None
     carry(connection, house, code, State.EXECUTING, failed_at)
     finish_work(connection, house, code, failed_at)
-    secret = resolve(connection, house, code, now=failed_at, resolution=resolution).confirmation_url_secret
+    secret = resolve(connection, house, code, now=failed_at, resolution=resolution, **facts).confirmation_url_secret
     assert secret is not None
     answer_link(connection, secret, True, True, None, None, failed_at)
     command(connection, code, "close", house.near, now=failed_at + timedelta(minutes=5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,15 @@ def test_more_coverage_takes_a_wider_interval(library: LifeLibrary, told) -> Non
 def test_each_band_of_the_index_is_calibrated_by_itself(library: LifeLibrary) -> None:
     assert len(library.moved) == BANDS
     assert len(set(library.moved)) == BANDS
+
+
+def test_a_run_is_not_compared_with_itself_when_intervals_are_calibrated(library: LifeLibrary) -> None:
+    """Its own truth, a million steps, is the greatest of all lives: whoever looks at it will say it."""
+    own = np.flatnonzero(library.of_run == 3)
+    told_apart = replace(library, coverage=1 - 1e-9, remaining=np.where(library.of_run == 3, 1e6, library.remaining))
+    row = own[len(own) // 2]
+    assert told_apart._told(library.history[row], library.age[row]).high >= 1e6
+    assert told_apart._told(library.history[row], library.age[row], without=3).high < 1e3
 
 
 def test_the_future_of_a_run_is_not_looked_at(library: LifeLibrary) -> None:

@@ -72,6 +72,17 @@ def test_each_asset_is_told_how_long_it_has_left_and_the_truth_lies_in_the_inter
     assert halfway.high_h - halfway.low_h < 30
 
 
+def test_long_lives_are_followed_in_steps_of_several_hours_and_told_in_hours(database, connection, monkeypatch):
+    monkeypatch.setattr("runtime.remaining_life.STEPS_OF_LIFE", 16)
+    _, live = a_fleet(connection, LEAST_RUNS, halfway=0.5)
+    tell(database)
+    life = of_asset(connection, live["halfway"].asset_id)["bearing_wear"]
+    assert life.as_of == BEGAN + LIFE_H // 2 * HOUR - (LIFE_H // 2 % 5) * HOUR
+    assert life.low_h <= LIFE_H - (life.as_of - BEGAN) / HOUR <= life.high_h
+    assert life.middle_h > 16
+    assert life.middle_h % 5 == 0
+
+
 def test_with_fewer_runs_nothing_is_told_and_it_is_said_so(database, connection, pool):
     _, live = a_fleet(connection, LEAST_RUNS - 1, halfway=0.5)
     tell(database)
@@ -166,7 +177,7 @@ def test_a_run_to_failure_lasts_from_the_fitting_to_the_repair_of_the_part_that_
 
 def test_two_repairs_of_one_part_are_one_life_and_a_ticket_that_repaired_nothing_is_none(connection):
     house = a_life(connection, a_plant(connection), "R-1", BEGAN, a_run(20, seed=1))
-    repaired(connection, house, BEGAN + 5 * HOUR, "no_fault_found")
+    repaired(connection, house, BEGAN + 5 * HOUR, "deferred", found_failure_mode="bearing_wear")
     assert runs_to_failure(connection, house.mode_id, 10) == []
     repaired(connection, house, BEGAN + 10 * HOUR)
     connection.execute("delete from component_installation where source = 'ticket'")
