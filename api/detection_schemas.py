@@ -242,6 +242,7 @@ class PredictionShape(Told):
     version: int
     ticket_code: str | None
     held_by_budget_at: datetime | None
+    held_by_flood_at: datetime | None
     snoozed_until: datetime | None
     merged_into: UUID | None
 

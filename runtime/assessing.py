@@ -21,7 +21,7 @@ from detectors.fusion import AssetEvidence, assess
 from domain.clock import Clock
 from domain.events import COMPONENT_REPLACED, Event
 from domain.failure_modes import FailureMode
-from domain.predictions import Prediction, Stage
+from domain.predictions import EvidenceKind, Prediction, Stage
 from runtime.waiting import open_waiting
 from storage.casework import join_findings, open_from_prediction
 from storage.evidence import (
@@ -38,7 +38,7 @@ from storage.library import failure_modes
 from storage.prediction_decisions import fold_into_alias, is_snoozed
 from storage.predictions import close_answered, lapse_watches, open_ticket_of, upsert_prediction
 from storage.rules import all_auto
-from storage.ticket_budget import hold_back, let_go, may_open
+from storage.ticket_budget import hold_back, hold_for_flood, is_flooded, let_go, may_open
 
 _log = structlog.get_logger()
 
@@ -143,7 +143,7 @@ class _Case:
         elif (
             stored.stage == Stage.TICKET
             and all_auto(connection, stored.rule_ids)
-            and self._may_open(stored.id, modes[failure_mode_id].severity)
+            and self._may_open(stored.id, _found_at(prediction), modes[failure_mode_id].severity)
         ):
             code = open_from_prediction(connection, stored.id, self._now)
             _log.info(
@@ -155,15 +155,24 @@ class _Case:
                 evidence_at=prediction.evidence_at.isoformat(),
             )
 
-    def _may_open(self, prediction_id: UUID, severity: int) -> bool:
-        """Say whether neither a snooze nor the site's ticket budget is in the way; the budget's no is noted."""
+    def _may_open(self, prediction_id: UUID, found_at: datetime, severity: int) -> bool:
+        """Say whether no snooze, flood of alarms or budget of the site is in the way; the last two are noted."""
         if is_snoozed(self._connection, prediction_id, self._now):
             return False
         let_go(self._connection, prediction_id, self._now)
+        if is_flooded(self._connection, self._claim.asset_id, found_at):
+            hold_for_flood(self._connection, prediction_id, self._now)
+            return False
         if may_open(self._connection, self._claim.asset_id, self._now, severity=severity):
             return True
         hold_back(self._connection, prediction_id, self._now)
         return False
+
+
+def _found_at(prediction: Prediction) -> datetime:
+    """Return when the newest finding behind a prediction opened; without one, when the newest evidence came in."""
+    opened = [one.ts for one in prediction.contributions if one.kind is EvidenceKind.FINDING]
+    return max(opened, default=prediction.evidence_at)
 
 
 def _memory(modes: Mapping[int, FailureMode]) -> timedelta:

@@ -1,4 +1,4 @@
-"""Predictions that waited: for the next day of their site's ticket budget, or for the end of a snooze (SPEC P5)."""
+"""Predictions that waited: for the next day of their site's ticket budget, or the end of a flood or a snooze."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from domain.clock import Clock
 from storage.casework import open_from_prediction
 from storage.evidence import hold_decisions
 from storage.rules import all_auto
-from storage.ticket_budget import Waiting, claim_waiting, hold_back, let_go, may_open, rules_behind, still_waits
+from storage.ticket_budget import (
+    Waiting,
+    claim_waiting,
+    hold_back,
+    hold_for_flood,
+    is_flooded,
+    let_go,
+    may_open,
+    rules_behind,
+    still_waits,
+)
 
 _log = structlog.get_logger()
 
@@ -40,6 +50,9 @@ def _try(connection: Connection, waiting: Waiting, clock: Clock) -> bool:
     rules = rules_behind(connection, waiting.id)
     if not still_waits(connection, waiting.id) or not all_auto(connection, rules):
         let_go(connection, waiting.id, now)
+        return False
+    if is_flooded(connection, waiting.asset_id, now):
+        hold_for_flood(connection, waiting.id, now)
         return False
     if not may_open(connection, waiting.asset_id, now, severity=waiting.severity):
         let_go(connection, waiting.id, now)

@@ -21,6 +21,7 @@ MOST_SITES = 1_000
 # Section -> field -> the smallest and largest value, and whether it is a whole number.
 _NUMBERS: Mapping[str, Mapping[str, tuple[float, float, bool]]] = {
     "budget": {"tickets_per_site_per_day": (0, MOST_TICKETS, True), "passes_from_severity": (1, 11, True)},
+    "flood": {"assets": (2, 100_000, True), "within_minutes": (1, 1_440, False)},
     "learning": {
         "prior_strength": (1, 10_000, False),
         "quantity_strength": (0, 10_000, False),
@@ -51,10 +52,19 @@ class TicketBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class FloodTerms:
+    """From how many assets of a site with findings within so many minutes on it is a flood."""
+
+    assets: int
+    within_minutes: float
+
+
+@dataclass(frozen=True, slots=True)
 class DetectionPolicy:
     """The policy; editions/policy/detection.toml says what each field means."""
 
     budget: TicketBudget
+    flood: FloodTerms
     learning: Caution
     trust: Terms
 
@@ -64,11 +74,12 @@ def read_detection_policy(body: Mapping[str, object]) -> DetectionPolicy:
     if set(body) != {"name", *_NUMBERS} or body["name"] != POLICY:
         raise _invalid(f"the fields name = '{POLICY}', {', '.join(_NUMBERS)}", ", ".join(sorted(map(str, body))))
     given = {section: _section(section, body[section]) for section in _NUMBERS}
-    budget, learning, trust = given["budget"], given["learning"], given["trust"]
+    budget, flood, learning, trust = (given[section] for section in _NUMBERS)
     return DetectionPolicy(
         TicketBudget(
             int(budget["tickets_per_site_per_day"]), int(budget["passes_from_severity"]), _sites(body["budget"])
         ),
+        FloodTerms(int(flood["assets"]), flood["within_minutes"]),
         Caution(**learning),
         Terms(
             demote_below=trust["demote_below"],

@@ -23,7 +23,8 @@ QUERIES = load("reviews")
 class ReviewedPrediction:
     """A prediction with its decision. Evidence and window are equipment time, the other times wall time.
 
-    ``held_by_budget_at`` is when the site's ticket budget last kept it from opening a ticket, None when it does not.
+    ``held_by_budget_at`` is when the site's ticket budget last kept it from opening a ticket, None when it does not;
+    ``held_by_flood_at`` the same of a flood of alarms.
     """
 
     id: UUID
@@ -48,6 +49,7 @@ class ReviewedPrediction:
     version: int
     ticket_code: str | None
     held_by_budget_at: datetime | None
+    held_by_flood_at: datetime | None
     snoozed_until: datetime | None
     merged_into: UUID | None
 

@@ -1,4 +1,4 @@
-"""The daily ticket budget: how many tickets predictions may open at a site in one of its days (SPEC P5).
+"""What keeps a prediction from opening its ticket by itself: the site's daily budget, and a flood of alarms (SPEC P5).
 
 A prediction over the budget stays at stage ticket and says so. It is tried again on the site's next day, or a person
 confirms it. Tickets that people had opened for predictions count too: it is the same hands that do the work.
@@ -34,18 +34,35 @@ def may_open(connection: Connection, asset_id: int, now: datetime, *, severity: 
     """Say whether a prediction about this asset may open its ticket by itself now.
 
     Nobody else opens one on the site's budget until the transaction ends, so the last place is given once. A failure
-    mode of the policy's severity and above always may.
+    mode of the policy's severity and above always may, and so may recorded equipment: a replay plays months in a
+    minute, and ties nobody's hands.
     """
     row = connection.execute(QUERIES["site_of_asset"], {"asset_id": asset_id, "now": now}).fetchone()
     if row is None:
         raise Refused("unknown_record", expected="an asset", got=str(asset_id), remedy="Check the asset's id.")
-    site_id, day = row
+    site_id, day, is_recorded = row
     _, policy = detection_in_force(connection)
-    if severity >= policy.budget.passes_from_severity:
+    if is_recorded or severity >= policy.budget.passes_from_severity:
         return True
     connection.execute(QUERIES["hold_budget"], {"site_id": site_id})
     opened = connection.execute(QUERIES["opened_today"], {"site_id": site_id, "day": day}).fetchone()
     return opened is not None and int(opened[0]) < policy.budget.of_site(site_id)
+
+
+def is_flooded(connection: Connection, asset_id: int, at: datetime) -> bool:
+    """Say whether the asset is live and its site was in a flood of alarms at this time (equipment's clock)."""
+    _, policy = detection_in_force(connection)
+    row = connection.execute(QUERIES["site_of_asset"], {"asset_id": asset_id, "now": at}).fetchone()
+    if row is None or row[2]:
+        return False
+    terms = {"assets": policy.flood.assets, "within_minutes": policy.flood.within_minutes}
+    found = connection.execute(QUERIES["is_flooded"], {"asset_id": asset_id, "at": at, **terms}).fetchone()
+    return found is not None and bool(found[0])
+
+
+def hold_for_flood(connection: Connection, prediction_id: UUID, now: datetime) -> None:
+    """Note that a flood of alarms keeps this prediction from opening its ticket; it is tried when that is over."""
+    connection.execute(QUERIES["hold_for_flood"], {"prediction_id": prediction_id, "now": now})
 
 
 def hold_back(connection: Connection, prediction_id: UUID, now: datetime) -> None:
@@ -63,7 +80,9 @@ def claim_waiting(connection: Connection, now: datetime, tried: Sequence[UUID] =
 
     Those ``tried`` are left alone.
     """
-    row = connection.execute(QUERIES["claim_waiting"], {"now": now, "tried": list(tried)}).fetchone()
+    _, policy = detection_in_force(connection)
+    asked = {"now": now, "tried": list(tried), "within_minutes": policy.flood.within_minutes}
+    row = connection.execute(QUERIES["claim_waiting"], asked).fetchone()
     return None if row is None else Waiting(*row)
 
 

@@ -29,13 +29,16 @@ MIDNIGHT = datetime(2026, 4, 1, 16, 0, tzinfo=UTC)
 def a_budget(pool: ConnectionPool, most: int, passes: int = 11, sites: Mapping[str, int] | None = None) -> None:
     body = shipped_body("detection")
     body["budget"] = {"tickets_per_site_per_day": most, "passes_from_severity": passes, "sites": dict(sites or {})}
+    body["flood"] = {"assets": 1_000, "within_minutes": 10}  # machines that are worn at once are no flood here
     with pool.connection() as connection:
         publish_detection_policy(connection, body, person_id=None, now=EVENING)
 
 
-def presses(pool: ConnectionPool, count: int) -> list[Press]:
+def presses(pool: ConnectionPool, count: int, policy: str = "live") -> list[Press]:
     with pool.connection() as connection:
-        return [a_press(connection, f"PR-{number}") for number in range(count)]
+        made = [a_press(connection, f"PR-{number}") for number in range(count)]
+        connection.execute("update device set time_policy = %s", (policy,))
+    return made
 
 
 def worn(pool: ConnectionPool, press: Press, number: int) -> None:
@@ -117,6 +120,21 @@ def test_a_grave_failure_mode_passes_over_the_budget(seeded, pool):
     worn(pool, grave, 2)
     assess_due(pool, TestClock(EVENING))
     assert opened(pool) == 1
+
+
+def test_recorded_equipment_neither_needs_nor_uses_up_the_budget(seeded, pool):
+    """A replay plays months in a minute."""
+    a_budget(pool, 1)
+    for number, press in enumerate(presses(pool, 3, "recorded"), start=1):
+        worn(pool, press, number)
+    assess_due(pool, TestClock(EVENING))
+    assert (opened(pool), held(pool)) == (3, [])
+    with pool.connection() as connection:
+        live = a_press(connection, "PR-9")
+        connection.execute("update device set time_policy = 'live' where asset_id = %s", (live.asset_id,))
+    worn(pool, live, 9)
+    assess_due(pool, TestClock(EVENING))
+    assert (opened(pool), held(pool)) == (4, [])
 
 
 def test_a_site_may_have_a_budget_of_its_own(seeded, pool):
@@ -243,3 +261,60 @@ def test_a_rule_in_review_is_not_held_by_the_budget(seeded, pool):
     told(pool, press, "error1", hours=1)
     assess_due(pool, TestClock(EVENING))
     assert held(pool) == [None]
+
+
+def all_at_once(pool: ConnectionPool, count: int) -> list[Press]:
+    """So many live presses with everything that opens a ticket, within the same minutes."""
+    made = presses(pool, count)
+    for number, press in enumerate(made, start=1):
+        worn(pool, press, number)
+    return made
+
+
+def evidence_at(pool: ConnectionPool) -> datetime:
+    with pool.connection() as connection:
+        (at,) = connection.execute("select max(opened_at) from finding").fetchone()
+    return at
+
+
+def waiting_for_the_flood(pool: ConnectionPool) -> int:
+    with pool.connection() as connection:
+        return sum(one.held_by_flood_at is not None for one in list_predictions(connection, sites=None))
+
+
+def test_a_flood_of_alarms_opens_no_tickets_until_it_is_over(seeded, pool):
+    """SPEC D1, ISA-18.2: five machines at once have a common cause."""
+    all_at_once(pool, 5)
+    now = evidence_at(pool) + timedelta(minutes=1)
+    assess_due(pool, TestClock(now))
+    assert opened(pool) == 0
+    assert waiting_for_the_flood(pool) == 5
+    assess_due(pool, TestClock(now + timedelta(minutes=8)))
+    assert opened(pool) == 0, "nothing is tried in vain"
+    assess_due(pool, TestClock(now + timedelta(minutes=11)))
+    assert (opened(pool), waiting_for_the_flood(pool)) == (5, 0)
+
+
+def test_fewer_machines_at_once_are_no_flood(seeded, pool):
+    all_at_once(pool, 4)
+    assess_due(pool, TestClock(evidence_at(pool) + timedelta(minutes=1)))
+    assert (opened(pool), waiting_for_the_flood(pool)) == (4, 0)
+
+
+def test_what_is_shelved_or_only_watched_makes_no_flood(seeded, pool):
+    all_at_once(pool, 5)
+    with pool.connection() as connection:
+        connection.execute("update finding set shadow = true where asset_id = (select max(asset_id) from finding)")
+    assess_due(pool, TestClock(evidence_at(pool) + timedelta(minutes=1)))
+    assert waiting_for_the_flood(pool) == 0
+
+
+def test_a_person_may_open_what_the_flood_holds(seeded, pool):
+    all_at_once(pool, 5)
+    now = evidence_at(pool) + timedelta(minutes=1)
+    assess_due(pool, TestClock(now))
+    with pool.connection() as connection:
+        (first, *_) = list_predictions(connection, sites=None)
+        person_id = connection.execute("select min(id) from person").fetchone()[0]
+        assert reviews.confirm(connection, first.id, person_id, "I have seen it", now)
+    assert opened(pool) == 1

@@ -26,3 +26,8 @@ alter table finding
   add check ((acknowledged_at is null) = (acknowledged_by is null));
 create index finding_active on finding (asset_id) where cleared_at is null and not shadow;
 create index finding_shelved on finding (shelving_id) where shelving_id is not null;
+
+-- Since when a flood of alarms at the site keeps a prediction from opening a ticket by itself.
+alter table prediction add column held_by_flood_at timestamptz;
+create index prediction_held_by_flood on prediction (asset_id) where status = 'open' and held_by_flood_at is not null;
+create index finding_recent on finding (opened_at) where not shadow;

@@ -4,7 +4,7 @@ select prediction.id, prediction.asset_id, asset.site_id, asset.tag, asset.name,
        failure_mode.name_en, failure_mode.name_zh, prediction.stage, prediction.status, prediction.probability,
        prediction.evidence_at, prediction.first_evidence_at, prediction.window_from, prediction.window_to,
        prediction.opened_at, prediction.updated_at, prediction.decided_by, prediction.decision_reason,
-       prediction.version, ticket.code, prediction.held_by_budget_at, prediction.snoozed_until, prediction.merged_into
+       prediction.version, ticket.code, prediction.held_by_budget_at, prediction.held_by_flood_at, prediction.snoozed_until, prediction.merged_into
 from prediction
 join asset on asset.id = prediction.asset_id
 join failure_mode on failure_mode.id = prediction.failure_mode_id
