@@ -14,6 +14,7 @@ from detectors.learning import LearntMode
 from detectors.library import RuleMode
 from domain.failure_modes import FailureMode
 from domain.findings import Finding, Severity
+from domain.regimes import OperatingRegimes
 from storage.alarms import Alarm, Shelving
 from storage.console import FindingRow, Weight
 from storage.detection_policy import DetectionPolicy
@@ -125,6 +126,28 @@ class NewRule(Asked):
     parameters: Annotated[dict[LowWord, Scalar], Field(max_length=50, default_factory=dict)]
     severity: Severity
     mode: RuleMode
+
+
+class AskedRegimes(Asked):
+    """``edges`` in the unit of the metric, rising, one to seven: n edges part n + 1 regimes."""
+
+    metric: Annotated[Line, Field(max_length=128)]
+    edges: Annotated[list[Number], Field(max_length=100)]
+    settle_s: Number = 0.0
+
+
+class NewRegimes(Asked):
+    """The operating regimes of an asset type; null for one only."""
+
+    regimes: AskedRegimes | None
+
+
+class RegimesShape(Told):
+    """The operating regimes of an asset type, null where it has one only or nobody has set any."""
+
+    asset_type: str
+    regimes: OperatingRegimes | None
+    updated_at: datetime | None
 
 
 class FailureModeShape(Told):

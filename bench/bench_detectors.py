@@ -21,16 +21,24 @@ from domain.findings import Severity
 from domain.readings import Readings
 
 SERIES = 1_000
+METRICS = 8  # of each device, for detectors that look at several at once
 BAR_NS = 50.0
 WARM_UP_ROWS = 600  # until every baseline is learnt and every window is full
 MEASURED_BATCHES = 40
 # Limits that calm noise does not cross: findings are rare in real life too.
 PARAMETERS: dict[str, dict[str, Scalar]] = {
+    "quality": {"low": -1e9, "high": 1e9, "max_rate": 1e9},
     "threshold": {"low": -1e9, "high": 1e9},
     "step": {},
     "level": {"high": 2.0, "low": 0.5},
     "cusum": {"h": 60.0},
+    "ewma": {"limit": 15.0},
+    "rate": {"limit_per_s": 1e9},
+    "flatline": {},
+    # A block a minute, where a real rule has one in hours: the work per block is in the figure.
+    "trend": {"high": 1e9, "span_s": 6_000.0},
     "record": {},
+    "t2q": {"learn_samples": 200, "calibrate_samples": 200, "factor": 20.0},
     "missing": {},
 }
 
@@ -64,6 +72,8 @@ def _cost_ns(detectors: list[str], rows_each: int) -> tuple[float, float]:
     ]
     for series_id in range(SERIES):
         bank.add_series(series_id, 1, "signal", rules)
+    for first in range(0, SERIES, METRICS):
+        bank.watch_group(first, 1, {f"signal_{number}": first + number for number in range(METRICS)}, rules)
     random = np.random.default_rng(0)
     bank.feed(_batch(0, WARM_UP_ROWS, random))
     judged, copied = [], []

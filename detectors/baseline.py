@@ -2,7 +2,8 @@
 
 A running mean would chase the very drift it should find, so learning ends after ``learn_samples`` samples that span
 at least ``learn_s`` seconds, and starts again only when the asset is anchored anew: at commissioning and after a
-repair. The first ``settle_s`` seconds after an anchor are left out: machines warm up, controllers swing in.
+repair. The first ``settle_s`` seconds after an anchor are left out: machines warm up, controllers swing in. Rows that
+come while a limit, a step or the quality gate has a finding open teach nothing (SPEC D2, ``running.py``).
 
 Mean and variance follow Welford's recursion. From the 17th sample on a value counts as at most four standard
 deviations off, so that a spike while learning does not spoil the rest of a life (winsorising; Tukey 1962).
@@ -37,12 +38,14 @@ WINSOR_LIMIT = 4.0
 class BaselineParameters(EpisodeParameters):
     """``settle_s`` seconds are left out, then ``learn_samples`` samples that span ``learn_s`` seconds are learnt from.
 
-    All seconds are on the equipment's clock.
+    All seconds are on the equipment's clock. ``by_regime``: where the type of the asset has operating regimes, a
+    baseline of its own for each of them.
     """
 
     learn_samples: int = 200
     learn_s: float = 0.0
     settle_s: float = 0.0
+    by_regime: bool = True
 
     def __post_init__(self) -> None:
         EpisodeParameters.__post_init__(self)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 
-from detectors import cusum, level, missing, record, step, threshold
-from detectors.parameters import Parameters
-from detectors.running import Run, Tick, Update, build_run
+from detectors import cusum, ewma, flatline, level, missing, quality, rate, record, step, t2q, threshold, trend
+from detectors.assembling import VectorRun, VectorUpdate, build_vector_run, nothing_alone
+from detectors.baseline import BaselineParameters
+from detectors.parameters import Parameters, Scalar
+from detectors.running import Role, Run, Tick, Update, build_run
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorSpec:
     """One detector: its parameters, the dtype of its state per rule and series, its update and the loop around it.
 
+    ``role`` says which rows it is shown (``running.py``); ``least``, the parameters without which it is refused.
     ``tick``, where there is one, opens findings about silence. ``extra`` names the figures of its own that it claims
-    beside those all detectors have, at most eight, in the order of ``change.extra``.
+    beside those all detectors have, at most eight, in the order of ``change.extra``. ``vector``, where there is one, is
+    the loop of a detector that looks at several metrics of a device at once (``groups.py``).
     """
 
     name: str
@@ -26,8 +30,11 @@ class DetectorSpec:
     state: np.dtype[np.void]
     update: Update
     run: Run
+    role: Role
+    least: Mapping[str, Scalar]
     tick: Tick | None = None
     extra: tuple[str, ...] = ()
+    vector: VectorRun | None = None
 
 
 def _spec(
@@ -37,16 +44,50 @@ def _spec(
     update: Update,
     tick: Tick | None = None,
     extra: tuple[str, ...] = (),
+    *,
+    role: Role | None = None,
+    least: Mapping[str, Scalar] = MappingProxyType({}),
 ) -> DetectorSpec:
-    return DetectorSpec(name, parameters, state, update, build_run(name, update), tick, extra)
+    if role is None:
+        # Whoever learns a baseline has the parameters of learning one.
+        role = Role.BASELINE if issubclass(parameters, BaselineParameters) else Role.LIMIT
+    return DetectorSpec(name, parameters, state, update, build_run(name, update, role, state), role, least, tick, extra)
+
+
+def _vector(
+    name: str, parameters: type[Parameters], state: np.dtype[np.void], update: VectorUpdate, extra: tuple[str, ...]
+) -> DetectorSpec:
+    alone = _spec(name, parameters, state, nothing_alone, extra=extra, role=Role.BASELINE)
+    return replace(alone, vector=build_vector_run(name, update))
 
 
 _ENTRIES = (
-    _spec("threshold", threshold.ThresholdParameters, threshold.STATE, threshold.update),
+    _spec(
+        "quality",
+        quality.QualityParameters,
+        quality.STATE,
+        quality.update,
+        extra=quality.EXTRA,
+        role=Role.GATE,
+        least={"high": 1.0},
+    ),
+    _spec("threshold", threshold.ThresholdParameters, threshold.STATE, threshold.update, least={"high": 1.0}),
     _spec("step", step.StepParameters, step.STATE, step.update),
-    _spec("level", level.LevelParameters, level.STATE, level.update),
+    _spec("level", level.LevelParameters, level.STATE, level.update, least={"high": 2.0}),
     _spec("cusum", cusum.CusumParameters, cusum.STATE, cusum.update),
+    _spec("ewma", ewma.EwmaParameters, ewma.STATE, ewma.update),
+    _spec("rate", rate.RateParameters, rate.STATE, rate.update, extra=rate.EXTRA, role=Role.LEARNT_LIMIT),
+    _spec(
+        "flatline",
+        flatline.FlatlineParameters,
+        flatline.STATE,
+        flatline.update,
+        extra=flatline.EXTRA,
+        role=Role.LEARNT_LIMIT,
+    ),
+    _spec("trend", trend.TrendParameters, trend.STATE, trend.update, extra=trend.EXTRA, least={"high": 2.0}),
     _spec("record", record.RecordParameters, record.STATE, record.update, extra=record.EXTRA),
-    _spec("missing", missing.MissingParameters, missing.STATE, missing.update, tick=missing.tick),
+    _vector("t2q", t2q.T2QParameters, t2q.STATE, t2q.update, t2q.EXTRA),
+    _spec("missing", missing.MissingParameters, missing.STATE, missing.update, missing.tick, role=Role.SILENCE),
 )
 CATALOGUE: Mapping[str, DetectorSpec] = MappingProxyType({spec.name: spec for spec in _ENTRIES})

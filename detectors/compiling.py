@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+from llvmlite.ir import IRBuilder, Value  # type: ignore[import-untyped]
+from numba.core import cgutils, types
+from numba.core.base import BaseContext
 from numba.core.caching import FunctionCache
+from numba.core.typing.templates import Signature
+from numba.extending import intrinsic
 
 
 class Record:
@@ -69,3 +74,34 @@ def cached_kernel(function: Callable[P, R], *, name: str) -> Callable[P, R]:
     with suppress(RuntimeError):
         dispatcher._cache = _PackageCache(function)  # type: ignore[attr-defined]
     return cast("Callable[P, R]", dispatcher)
+
+
+def _own_copy(typing: object, record: types.Record) -> tuple[Signature, Callable[..., Value]]:
+    def build(context: BaseContext, builder: IRBuilder, signature: Signature, arguments: list[Value]) -> Value:
+        (source,) = arguments
+        copy = cgutils.alloca_once(builder, source.type.pointee)  # type: ignore[no-untyped-call]
+        copy.align = 16
+        cgutils.raw_memcpy(builder, copy, source, _size(context, record), 1)  # type: ignore[no-untyped-call]
+        return copy
+
+    return record(record), build
+
+
+def _overwrite(typing: object, target: types.Record, source: types.Record) -> tuple[Signature, Callable[..., Value]]:
+    def build(context: BaseContext, builder: IRBuilder, signature: Signature, arguments: list[Value]) -> Value:
+        to, of = arguments
+        cgutils.raw_memcpy(builder, to, of, _size(context, target), 1)  # type: ignore[no-untyped-call]
+        return context.get_dummy_value()  # type: ignore[no-untyped-call]
+
+    return types.void(target, source), build
+
+
+def _size(context: BaseContext, record: types.Record) -> Value:
+    return context.get_constant(types.intp, record.size)  # type: ignore[no-untyped-call]
+
+
+# own_copy(record) gives a copy of a row that is the kernel's own, whose fields the compiler may keep in registers:
+# in an array any write might change them, as far as it can know. Called in a loop it is the same copy, written over.
+own_copy = cast("Callable[[Record], Record]", intrinsic(_own_copy))
+# overwrite(target, source) writes all of ``source`` over ``target``, a row of the same dtype.
+overwrite = cast("Callable[[Record, Record], None]", intrinsic(_overwrite))

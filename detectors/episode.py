@@ -33,6 +33,7 @@ EPISODE_FIELDS = (
     ("back_count", "i4"),
     ("direction", "i1"),
     ("open", "u1"),
+    ("away", "u1"),  # the machine has been in another operating regime since the last row judged
 )
 Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
 

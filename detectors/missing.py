@@ -65,7 +65,7 @@ def _tick(
 ) -> int:
     count = 0
     for i in range(slots.size):
-        state, rule, pace = states[slots[i]], rules[slots[i]], paces[positions[i]]
+        state, rule, pace = states[slots[i]], rules[i], paces[positions[i]]
         interval_s = rule.expected_interval_s
         if interval_s <= 0 and pace.steps >= MIN_INTERVALS:
             interval_s = pace.interval_us / MICROSECONDS

@@ -1,7 +1,10 @@
-"""The pace of a series: time order, gaps and anchors, found once per row and shared by all its detectors.
+"""The rows of a batch: their order, the pace of each series, gaps and anchors; found once, for all detectors.
 
 A gap is a step of more than ``GAP_INTERVALS`` typical intervals. The typical interval is a running mean of the
 steps, each counted as at most twice the mean so far, which a few long silences cannot stretch.
+
+A row that the quality gate calls bad is as good as none. So the same holds of a stretch of bad rows as of silence:
+one so long that it spans a gap flags the next good row, a shorter one is passed over and changes no count.
 """
 
 from __future__ import annotations
@@ -15,9 +18,13 @@ NEVER_US = np.iinfo(np.int64).min
 GAP_INTERVALS = 5.0
 INTERVAL_WEIGHT = 0.1
 MIN_INTERVALS = 8  # before so many steps the typical interval is not yet believed
+NO_REGIME = -1
 
-# Flags of a row.
-GAP, ANCHOR = 1, 2
+# Flags of a row. GAP: silence before it. ANCHOR: baselines start anew with it. BAD: the quality gate took it out.
+# HOLD: a finding is open, so baselines do not learn from it. BETWEEN: the machine is between two operating regimes,
+# or its regime is not known. The three highest bits are the number of the regime.
+GAP, ANCHOR, BAD, HOLD, BETWEEN = 1, 2, 4, 8, 16
+REGIME_SHIFT = 5
 
 PACE = np.dtype(
     [
@@ -26,6 +33,9 @@ PACE = np.dtype(
         ("steps", "i8"),
         ("anchor_us", "i8"),  # asked for and not yet reached; NEVER_US when none
         ("anchored_us", "i8"),  # the newest that was asked for
+        ("bad_rows", "i8"),  # in a row, up to the newest
+        ("regime", "i8"),  # that its values tell, where this is the metric that tells it
+        ("regime_us", "i8"),  # since when
     ]
 )
 
@@ -34,73 +44,83 @@ def fresh_pace() -> NDArray[np.void]:
     """Return the pace of a series that has seen nothing."""
     row = np.zeros(1, PACE)
     row["last_us"] = row["anchor_us"] = row["anchored_us"] = NEVER_US
+    row["regime"] = NO_REGIME
     return row
 
 
-def _find_disorder(
-    paces: NDArray[np.void], series_id: NDArray[np.int32], positions: NDArray[np.int32], ts_us: NDArray[np.int64]
-) -> int:
-    for row in range(series_id.size):
-        if row > 0 and series_id[row] == series_id[row - 1]:
-            if ts_us[row] <= ts_us[row - 1]:
-                return row
-        else:
-            series = series_id[row]
-            if row > 0 and series < series_id[row - 1]:
-                return row
-            if series < 0 or series >= positions.size or positions[series] < 0:
-                return row
-            if ts_us[row] <= paces[positions[series]].last_us:
-                return row
-    return -1
-
-
-def _split_runs(
+def _mark_rows(
+    paces: NDArray[np.void],
     series_id: NDArray[np.int32],
     positions: NDArray[np.int32],
+    ts_us: NDArray[np.int64],
     runs: NDArray[np.int64],
+    moved: NDArray[np.void],
+    flags: NDArray[np.uint8],
 ) -> int:
-    count = 0
-    for row in range(series_id.size):
-        if row == 0 or series_id[row] != series_id[row - 1]:
-            runs[count, 0] = positions[series_id[row]]
-            runs[count, 1] = row
-            count += 1
-        runs[count - 1, 2] = row + 1
-    return count
-
-
-def _keep_pace(
-    paces: NDArray[np.void], runs: NDArray[np.int64], ts_us: NDArray[np.int64], flags: NDArray[np.uint8]
-) -> None:
-    for i in range(runs.shape[0]):
-        pace = paces[runs[i, 0]]
+    rows, row, count, before = series_id.size, 0, 0, -1
+    while row < rows:
+        series = series_id[row]
+        if series <= before or series >= positions.size or positions[series] < 0:
+            return -1 - row
+        before, position = series, positions[series]
+        pace = paces[position]
         # In locals, and back at the end: the compiler cannot know that the flags do not overlap the paces.
         last_us, interval_us, steps, anchor_us = pace.last_us, pace.interval_us, pace.steps, pace.anchor_us
-        for row in range(runs[i, 1], runs[i, 2]):
+        first, settled_us = row, -1.0
+        while row < rows and series_id[row] == series:
             flag = 0
             now = ts_us[row]
+            if now <= last_us:
+                return -1 - row
             if last_us != NEVER_US:
                 step = float(now - last_us)
                 if steps == 0:
                     interval_us = step
                 if steps >= MIN_INTERVALS and step > GAP_INTERVALS * interval_us:
                     flag = GAP
-                # The mean moves towards min(step, 2 * mean), written so that little waits for the mean before.
-                towards = (1.0 - INTERVAL_WEIGHT) * interval_us + INTERVAL_WEIGHT * step
-                interval_us = min(towards, (1.0 + INTERVAL_WEIGHT) * interval_us)
+                # A mean that equal steps have stopped moving needs no more of them: a regular series costs nothing.
+                if step != settled_us:
+                    # The mean moves towards min(step, 2 * mean), written so that little waits for the mean before.
+                    towards = (1.0 - INTERVAL_WEIGHT) * interval_us + INTERVAL_WEIGHT * step
+                    towards = min(towards, (1.0 + INTERVAL_WEIGHT) * interval_us)
+                    settled_us = step if towards == interval_us else -1.0
+                    interval_us = towards
                 steps += 1
             if anchor_us != NEVER_US and now >= anchor_us:
                 flag |= ANCHOR
                 anchor_us = NEVER_US
             flags[row] = flag
             last_us = now
-        pace.last_us, pace.interval_us, pace.steps, pace.anchor_us = last_us, interval_us, steps, anchor_us
+            row += 1
+        runs[count, 0], runs[count, 1], runs[count, 2] = position, first, row
+        moved[count] = pace
+        after = moved[count]
+        after.last_us, after.interval_us, after.steps, after.anchor_us = last_us, interval_us, steps, anchor_us
+        count += 1
+    for i in range(count):
+        paces[runs[i, 0]] = moved[i]
+    return count
 
 
-# The first row that is out of order, not newer than the watermark or of an unknown series; -1 when there is none.
-find_disorder = cached_kernel(_find_disorder, name="find_disorder")
-# Writes (position, first row, end row) of each series' run into ``runs``; returns how many.
-split_runs = cached_kernel(_split_runs, name="split_runs")
-# Moves the paces on and writes the flags of each row.
-keep_pace = cached_kernel(_keep_pace, name="keep_pace")
+def _pass_over_bad(paces: NDArray[np.void], runs: NDArray[np.int64], flags: NDArray[np.uint8]) -> None:
+    for i in range(runs.shape[0]):
+        pace = paces[runs[i, 0]]
+        bad_rows = pace.bad_rows
+        for row in range(runs[i, 1], runs[i, 2]):
+            if flags[row] & BAD:
+                bad_rows += 1
+                if flags[row] & GAP:
+                    bad_rows += int(GAP_INTERVALS)
+            else:
+                if bad_rows >= GAP_INTERVALS:
+                    flags[row] |= GAP
+                bad_rows = 0
+        pace.bad_rows = bad_rows
+
+
+# Writes (position, first row, end row) of each series' run into ``runs`` and the flags of each row into ``flags``,
+# moves the paces on (by way of ``moved``, one a run) and returns how many runs there are. -1 - row where a row is out
+# of order, not newer than the watermark or of an unknown series; then no pace has changed.
+mark_rows = cached_kernel(_mark_rows, name="mark_rows")
+# Flags the first good row after so many bad ones that they span a gap.
+pass_over_bad = cached_kernel(_pass_over_bad, name="pass_over_bad")

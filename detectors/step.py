@@ -46,6 +46,7 @@ STATE = state_dtype(
     ("learnt_squares", "f8"),
     ("learnt_count", "i4"),
     ("kept", "i4"),
+    ("capacity", "i4"),
     ("skipped", "i4"),
     ("next", "i4"),
     ("full", "u1"),
@@ -114,23 +115,16 @@ def _stride(window: int) -> int:
 
 @kernel
 def _keep(state: Record, rule: Record, x: np.float32) -> None:
-    capacity = max(8, min(KEPT_MAX, rule.window // _stride(rule.window)))
+    if state.capacity == 0:
+        # Once, because a division costs as much as all the rest.
+        state.capacity = max(8, min(KEPT_MAX, rule.window // _stride(rule.window)))
+    capacity = state.capacity
     ring, ordered = state.ring, state.ordered
-    if state.kept < capacity:
-        place = state.kept
+    if state.full:
+        _replace(ordered, capacity, ring[state.next], x)
+    else:
+        _insert(ordered, state.kept, x)
         state.kept += 1
-    else:
-        place = _below(ordered, capacity, ring[state.next])
-    # Close the gap of the value that leaves and open one where x belongs: the block between them moves by one.
-    target = _below(ordered, state.kept if state.full else place, x)
-    if target > place:
-        target -= 1
-        for i in range(place, target):
-            ordered[i] = ordered[i + 1]
-    else:
-        for i in range(place, target, -1):
-            ordered[i] = ordered[i - 1]
-    ordered[target] = x
     ring[state.next] = x
     state.next = state.next + 1 if state.next + 1 < capacity else 0
     if state.kept < capacity:
@@ -140,14 +134,28 @@ def _keep(state: Record, rule: Record, x: np.float32) -> None:
 
 
 @kernel
-def _below(ordered: np.ndarray, size: int, x: np.float32) -> int:
-    """Return how many of the first ``size`` values are below x, by bisection without unpredictable branches."""
-    start, length = 0, size
-    while length > 1:
-        half = length >> 1
-        start = start + half if ordered[start + half - 1] < x else start
-        length -= half
-    return start + (1 if length == 1 and ordered[start] < x else 0)
+def _insert(ordered: np.ndarray, size: int, x: np.float32) -> None:
+    place = size
+    while place > 0 and ordered[place - 1] > x:
+        ordered[place] = ordered[place - 1]
+        place -= 1
+    ordered[place] = x
+
+
+@kernel
+def _replace(ordered: np.ndarray, size: int, old: np.float32, new: np.float32) -> None:
+    """Take ``old`` out and put ``new`` in, without a branch that a processor could guess wrong.
+
+    Without ``old`` what stands from its place on moves down by one; then each place gets the middle one of ``new``
+    and its two neighbours there.
+    """
+    before = np.float32(-np.inf)
+    for i in range(size - 1):
+        here = ordered[i] if ordered[i] < old else ordered[i + 1]
+        higher = new if new > before else before
+        ordered[i] = higher if higher < here else here
+        before = here
+    ordered[size - 1] = new if new > before else before
 
 
 @kernel

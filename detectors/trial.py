@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors.bank import Bank, Opened
+from detectors.bank import Bank, FindingChange, Opened
 from detectors.catalogue import CATALOGUE
 from detectors.parameters import Scalar
 from detectors.rules import RuleInForce
 from domain.findings import Severity
 from domain.readings import Readings
+from domain.regimes import OperatingRegimes
 
 
 def episodes(
@@ -24,6 +26,29 @@ def episodes(
     count = len(values)
     ts_us = (np.arange(1, count + 1) * interval_s * 1e6).astype(np.int64)
     changes = bank.feed(Readings(np.ones(count, np.int32), ts_us, np.asarray(values, np.float64)))
+    return _indexed(changes, ts_us)
+
+
+def group_episodes(
+    detector: str,
+    parameters: Mapping[str, Scalar],
+    values: Mapping[str, Sequence[float] | NDArray[np.float64]],
+    *,
+    interval_s: float = 1.0,
+) -> list[tuple[int, int | None]]:
+    """Return what ``episodes`` does, of a detector that looks at several metrics at once: columns of one length."""
+    bank = Bank()
+    rule = RuleInForce(1, "trial", 1, "*", detector, parameters, Severity.MEDIUM, shadow=False)
+    for series_id, metric in enumerate(values):
+        bank.add_series(series_id, 1, metric, [rule])
+    bank.watch_group(1, 1, {metric: series_id for series_id, metric in enumerate(values)}, [rule])
+    columns = np.array(list(values.values()), np.float64)
+    ts_us = (np.arange(1, columns.shape[1] + 1) * interval_s * 1e6).astype(np.int64)
+    series = np.repeat(np.arange(len(columns), dtype=np.int32), ts_us.size)
+    return _indexed(bank.feed(Readings(series, np.tile(ts_us, len(columns)), columns.ravel())), ts_us)
+
+
+def _indexed(changes: Sequence[FindingChange], ts_us: NDArray[np.int64]) -> list[tuple[int, int | None]]:
     found: list[tuple[int, int | None]] = []
     for change in changes:
         at = change.finding.opened_at if isinstance(change, Opened) else change.cleared_at
@@ -38,11 +63,14 @@ def episodes(
 def warm_up() -> None:
     """Compile every kernel, or load its machine code: seconds on the first start, so not in the middle of work."""
     bank = Bank()
-    required: Mapping[str, Mapping[str, Scalar]] = {"threshold": {"high": 1.0}, "level": {"high": 2.0}}
     rules = [
-        RuleInForce(number, name, 1, "*", name, required.get(name, {}), Severity.LOW, shadow=True)
-        for number, name in enumerate(CATALOGUE, start=1)
+        RuleInForce(number, spec.name, 1, "*", spec.name, spec.least, Severity.LOW, shadow=True)
+        for number, spec in enumerate(CATALOGUE.values(), start=1)
     ]
-    bank.add_series(1, 1, "warm-up", rules)
-    bank.feed(Readings(np.ones(1, np.int32), np.ones(1, np.int64), np.ones(1, np.float64)))
+    bank.set_regimes(1, OperatingRegimes("warm-up", (1.0,), 0.0))
+    metrics = {"warm-up": 1, "warm-up too": 2}
+    for metric, series_id in metrics.items():
+        bank.add_series(series_id, 1, metric, rules)
+    bank.watch_group(1, 1, metrics, rules)
+    bank.feed(Readings(np.array([1, 2], np.int32), np.ones(2, np.int64), np.ones(2, np.float64)))
     bank.tick([1], 1)

@@ -91,6 +91,7 @@ REFUSALS: dict[str, RefusalKind] = {
     "codes_exhausted": _refusal(Kind.CONFLICT, "The tracking codes of this origin are used up", "追踪码已用尽"),
     # Configuration
     "invalid_rule": _refusal(Kind.BAD_INPUT, "The rule is not valid", "规则无效"),
+    "invalid_regimes": _refusal(Kind.BAD_INPUT, "The operating regimes are not valid", "运行工况无效"),
     "invalid_library": _refusal(Kind.BAD_INPUT, "The failure-mode library is not valid", "失效模式库无效"),
     "invalid_policy": _refusal(Kind.BAD_INPUT, "The policy is not valid", "策略无效"),
     "invalid_calendar": _refusal(Kind.BAD_INPUT, "The calendar is not valid", "日历无效"),

@@ -18,12 +18,15 @@ from psycopg import Connection
 from detectors.bank import LAYOUT, Bank, FindingChange, Opened
 from detectors.rules import RuleInForce
 from domain.readings import Readings
+from domain.regimes import OperatingRegimes
 from ingest.registry import KnownDevice
 from storage import checkpoints, devices
+from storage.regimes import regimes_of
 from storage.rules import rules_in_force
 
 _log = structlog.get_logger()
 _NEVER_S = float("-inf")
+InForce = tuple[list[RuleInForce], OperatingRegimes | None]
 
 
 class Judge:
@@ -33,7 +36,7 @@ class Judge:
         self._partition = partition
         self._save_every_s = save_every_s
         self._bank = Bank()
-        self._rules: dict[str, list[RuleInForce]] = {}
+        self._rules: dict[str, InForce] = {}  # by asset type
         self._device_of: dict[int, int] = {}  # series id -> device id
         self._anchored: dict[int, int] = {}  # series id -> newest anchor given to the bank
         self._saved_s: dict[int, float] = {}  # device id -> when its state was last saved
@@ -51,16 +54,24 @@ class Judge:
                 _log.warning("state of another version; read again from the stored readings", error=str(error))
 
     def watch(self, connection: Connection, device: KnownDevice, series: Iterable[tuple[str, int]]) -> None:
-        """Watch these (metric, series id) of a device with the rules now in force."""
-        rules = self._rules_for(connection, device.record.asset_type)
+        """Watch these (metric, series id) of a device with the rules and operating regimes now in force."""
+        rules, regimes = self._rules_for(connection, device.record.asset_type)
+        self._bank.set_regimes(device.record.asset_id, regimes)
         for metric, series_id in series:
             self._bank.add_series(series_id, device.record.asset_id, metric, rules)
             self._device_of[series_id] = device.id
+        self._bank.watch_group(device.id, device.record.asset_id, device.series, rules)
+        if regimes is not None:
+            # A series that is new may tell the regime: what was judged before must not be judged again with it.
+            self._urgent.add(device.id)
 
     def refresh_rules(
         self, connection: Connection, known: Collection[KnownDevice], changed: Collection[KnownDevice]
     ) -> None:
-        """Take note of new rules; what stays the same keeps its state. ``changed`` have another asset or type."""
+        """Take note of new rules and regimes; what stays the same keeps its state.
+
+        ``changed`` have another asset or type.
+        """
         old, self._rules = self._rules, {}
         again = {device.id for device in changed}
         asset_types = {device.record.asset_type for device in known}
@@ -132,11 +143,29 @@ class Judge:
             self._urgent.add(self._device_of[series_id])
         return changes
 
-    def _rules_for(self, connection: Connection, asset_type: str) -> list[RuleInForce]:
+    def _rules_for(self, connection: Connection, asset_type: str) -> InForce:
         known = self._rules.get(asset_type)
         if known is None:
-            known = self._rules[asset_type] = [rule for rule in rules_in_force(connection, asset_type) if _works(rule)]
+            rules = [rule for rule in rules_in_force(connection, asset_type) if _works(rule)]
+            known = self._rules[asset_type] = (rules, regimes_of(connection, asset_type))
         return known
+
+
+def cut_level(found: Readings, limit: int, devices: Iterable[Collection[int]]) -> Readings:
+    """Return the rows up to the time that all series of their device have reached; ``devices``: the series of each.
+
+    ``found`` holds at most ``limit`` rows of each series, and a series with more than that in the table ends before the
+    others. Detectors that look at several metrics of one message at once must not see one run ahead.
+    """
+    series, first, counts = np.unique(found.series_id, return_index=True, return_counts=True)
+    ends = dict(zip(series.tolist(), found.ts_us[first + counts - 1].tolist(), strict=True))
+    unfinished = set(series[counts >= limit].tolist())
+    keep = np.ones(len(found), bool)
+    for its_series in devices:
+        reached = [ends[series_id] for series_id in unfinished.intersection(its_series)]
+        if reached:
+            keep &= ~np.isin(found.series_id, list(its_series)) | (found.ts_us <= min(reached))
+    return Readings(found.series_id[keep], found.ts_us[keep], found.value[keep])
 
 
 def _works(rule: RuleInForce) -> bool:

@@ -21,7 +21,7 @@ from ingest.decoders.catalogue import DECODERS
 from ingest.decoders.telling import Decoder, Outgoing
 from ingest.dialects import Dialects
 from ingest.intake import Intake
-from ingest.judging import Judge
+from ingest.judging import Judge, cut_level
 from ingest.limits import MAX_DAYS, MAX_NEW_DAYS, IngestOptions
 from ingest.ownership import NO_MOVE, Move, Ownership
 from ingest.plans import NO_READINGS, Plan, addresses
@@ -168,7 +168,8 @@ class Pipeline:
         if len(series):
             found = readings.read_after(self._connection, series, self._judge.watermark_us(series), limit)
             if len(found):
-                plan.changes = self._judge.feed(found, [device.id for device in chosen])
+                level = cut_level(found, limit, [device.series.values() for device in chosen])
+                plan.changes = self._judge.feed(level, [device.id for device in chosen])
         plan.states = self._judge.states(chosen, now_s)
         plan.released = _read_to_the_end(chosen, found, limit)
         if plan.changes or plan.states or plan.released:

@@ -51,7 +51,7 @@ def rules_in_force(connection: Connection, asset_type: str, metric: str | None =
 
 
 def rules_version(connection: Connection) -> int:
-    """Return a number that changes whenever any rule does: cheap to ask before every batch."""
+    """Return a number that changes whenever any rule or operating regime does: cheap to ask before every batch."""
     row = connection.execute(QUERIES["rules_version"]).fetchone()
     return 0 if row is None else int(row[0])
 

@@ -21,11 +21,17 @@ START_US = int(START.timestamp() * 1_000_000)
 
 # Parameters with which every detector learns quickly and finds a shift of ten spreads.
 QUICK: dict[str, dict[str, Scalar]] = {
+    "quality": {"high": 15.0, "low": 5.0},
     "threshold": {"high": 15.0, "low": 5.0, "dead_band": 1.0},
     "step": {"window": 60, "consecutive": 3},
     "level": {"high": 1.5, "low": 0.5, "learn_samples": 40},
     "cusum": {"k": 0.5, "h": 20.0, "learn_samples": 40},
+    "ewma": {"limit": 6.0, "learn_samples": 40},
+    "rate": {"limit_per_s": 1.6},
+    "flatline": {"samples": 4, "learn_samples": 40},
+    "trend": {"high": 40.0, "span_s": 100.0, "horizon_s": 60.0},
     "record": {"consecutive": 3, "learn_samples": 40, "range_samples": 90, "mean_limit": 3.0, "quiet": 20},
+    "t2q": {"learn_samples": 60, "calibrate_samples": 60},
     "missing": {"factor": 5.0, "at_least_s": 0.0},
 }
 

@@ -13,8 +13,8 @@ where mode <> 'off'
 order by name;
 
 -- name: rules_version
--- A number that grows with every version of every rule, whatever order their transactions commit in.
-select count(*) from rule;
+-- A number that grows with every version of every rule and of operating regimes, whatever order they commit in.
+select (select count(*) from rule) + (select coalesce(sum(version), 0) from operating_regime);
 
 -- name: newest_rules
 -- The newest version of every rule, those that are off included.
