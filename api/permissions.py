@@ -28,6 +28,8 @@ class Action(StrEnum):
     READ_SIGNALS = "read_signals"
     READ_DETECTION = "read_detection"
     CHANGE_RULES = "change_rules"
+    READ_BACKTESTS = "read_backtests"
+    RUN_BACKTESTS = "run_backtests"
     DECIDE_PREDICTION = "decide_prediction"
     ACKNOWLEDGE_ALARM = "acknowledge_alarm"
     SHELVE_ALARM = "shelve_alarm"
@@ -68,6 +70,8 @@ PERMISSIONS: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.READ_SIGNALS: _STAFF,
         Action.READ_DETECTION: _STAFF,
         Action.CHANGE_RULES: _PLANNING,
+        Action.READ_BACKTESTS: _STAFF,
+        Action.RUN_BACKTESTS: _PLANNING,
         Action.DECIDE_PREDICTION: _LEADING,
         Action.ACKNOWLEDGE_ALARM: _STAFF - {Role.INTEGRATION},
         Action.SHELVE_ALARM: _LEADING,

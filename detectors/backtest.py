@@ -23,6 +23,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from detectors.closed_loop import History, Loop, Ticket
+from detectors.library import RuleDraft, RuleMode
 from detectors.rules import RuleInForce
 from domain.failure_modes import FailureMode
 from domain.findings import Finding
@@ -209,6 +210,27 @@ def replay(
         leads_h=tuple(leads),
     )
     return Outcome(score, told, _tallies(findings, rules, case.truths))
+
+
+def rule_sets(
+    in_force: Sequence[RuleInForce], drafts: Sequence[RuleDraft]
+) -> tuple[list[RuleInForce], list[RuleInForce]]:
+    """Return (candidate, in force): a draft takes the place of the rule of its name, or stands beside the others.
+
+    Rules in shadow move nothing and are left out; a draft is tried as if it were in force, one that is off takes the
+    rule of its name away.
+    """
+    acting = [rule for rule in in_force if not rule.shadow]
+    newer = {draft.name: draft for draft in drafts}
+    number = max((rule.rule_id for rule in in_force), default=0)
+    tried = [rule for rule in acting if rule.name not in newer]
+    for draft in newer.values():
+        draft.check()
+        if draft.mode != RuleMode.OFF:
+            number += 1
+            values = (draft.metric, draft.detector, draft.parameters, draft.severity)
+            tried.append(RuleInForce(number, draft.name, 0, *values, shadow=False))
+    return sorted(tried, key=lambda rule: rule.name), sorted(acting, key=lambda rule: rule.name)
 
 
 def truth_before(at: datetime, modes: Iterable[FailureMode], source: Source) -> list[Truth]:

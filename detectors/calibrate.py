@@ -2,8 +2,11 @@
 
 Theory. Tables of average run lengths hold for independent noise; real sensors are correlated, and a textbook "one false
 alarm in 8,376 samples" comes every 77. So the rule is replayed over the machines' own history with one limit after
-another. The further out a limit lies the fewer findings it opens, so the limit is found by halving the span between
-the most sensitive and the quietest. Spans around known failures are left out: what opens there may be true.
+another. The further out a limit lies the fewer findings it opens, nearly, so the limit is found by halving the span
+between the most sensitive and the quietest; the proposal is the last one, coming from the quiet end, before any that
+gives too many. A finding that hardly ever clears is rare too: limits that are in alarm for more than a tenth of the
+time do not count as quiet, unless the rule latches. Spans around known failures are left out: what opens there may be
+true.
 
 A limit fitted to a history flatters itself on that history. Therefore the search is repeated on the first half alone,
 and the limit found there is counted on the second: ``held_out``. The rate is taken to hold while the wanted one is not
@@ -22,7 +25,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from detectors.backtest import MACHINE_MONTH
 from detectors.bank import Bank, Opened
@@ -36,6 +39,7 @@ from domain.refusals import Refused
 HALVINGS = 12
 REACH = (64.0, 16.0, 4.0)
 SMALLEST_PLACE = 0.5**HALVINGS
+IN_ALARM_MAX = 0.1
 # Ratios count from 1, everything else from 0; limits in the series' unit lie between the smallest and largest reading.
 COUNTS_FROM = {"level": 1.0}
 IN_UNITS = {"threshold": ("low_low", "low", "high", "high_high")}
@@ -47,11 +51,12 @@ Span = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One limit, what it found outside the spans left out, and the rate per machine-month it comes to."""
+    """One limit, what it found outside the spans left out, the rate per machine-month, the share of time in alarm."""
 
     limit: float
     findings: int
     rate: float
+    in_alarm: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +110,32 @@ def calibrate(
     search = _Search(histories, rule, parameter, excluded or {})
     if not math.isfinite(wanted) or wanted <= 0:
         raise _invalid("a wanted rate above 0 per machine-month", repr(wanted), "Ask for 0.05 or the like.")
+    # First, so that what it tries is known when the proposal is chosen.
+    held_out = search.held_out(wanted)
     whole = search.smallest(wanted, 0)
-    limit, count = (None, None) if whole is None else search.at(whole)
+    found = None if whole is None else search.at(whole)
     months = search.months[0]
-    rate = None if count is None else count[0] / months
     return Proposal(
         rule=rule.name,
         parameter=parameter,
         current=search.current,
         wanted=wanted,
-        limit=limit,
-        rate=rate,
+        limit=None if found is None else found.limit,
+        rate=None if found is None else found.findings[0] / months,
         reached=whole is not None and whole > SMALLEST_PLACE,
         machine_months=months,
-        held_out=search.held_out(wanted),
+        held_out=held_out,
         tried=search.table(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """What one limit gave: findings in the whole, the first and the second half, and the share of time in alarm."""
+
+    limit: float
+    findings: tuple[int, int, int]
+    in_alarm: float
 
 
 class _Search:
@@ -131,7 +146,8 @@ class _Search:
     ) -> None:
         self._histories = [watched for one in histories if (watched := _watched(one, rule)) is not None]
         self._rule, self._parameter, self._excluded = rule, parameter, excluded
-        self._known: dict[float, tuple[float, tuple[int, int, int]]] = {}
+        self._known: dict[float, _Count] = {}
+        self._latches = rule.parameters.get("latch") is True
         self.current = _limit_of(rule, parameter)
         if not self._histories:
             raise _invalid("readings of a metric that the rule watches", "none", "Choose other machines or a span.")
@@ -141,23 +157,31 @@ class _Search:
             raise _invalid("observed time outside the failures", "none", "Choose a longer span.")
         self._to_limit = _scale(rule, parameter, self.current, self._histories)
 
-    def at(self, place: float) -> tuple[float, tuple[int, int, int]]:
-        """Return the limit at a place, and its findings in the whole, the first and the second half of history."""
+    def at(self, place: float) -> _Count:
+        """Return what the limit at a place gives."""
         if place not in self._known:
             limit = self._to_limit(place)
-            self._known[place] = (limit, self._count(with_limit(self._rule, self._parameter, limit)))
+            self._known[place] = self._count(with_limit(self._rule, self._parameter, limit), limit)
         return self._known[place]
 
     def smallest(self, wanted: float, part: int) -> float | None:
         """Return the most sensitive place that keeps to the rate in that part of history, None where none does."""
-        allowed = wanted * self.months[part]
-        if self.at(1.0)[1][part] > allowed:
+        if not self._is_quiet(1.0, wanted, part):
             return None
         low, high = 0.0, 1.0
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            low, high = (low, middle) if self.at(middle)[1][part] <= allowed else (middle, high)
-        return high
+            low, high = (low, middle) if self._is_quiet(middle, wanted, part) else (middle, high)
+        found = 1.0
+        for place in sorted(self._known, reverse=True):
+            if not self._is_quiet(place, wanted, part):
+                break
+            found = place
+        return found
+
+    def _is_quiet(self, place: float, wanted: float, part: int) -> bool:
+        count = self.at(place)
+        return count.findings[part] <= wanted * self.months[part] and (self._latches or count.in_alarm <= IN_ALARM_MAX)
 
     def _observed(self, begin: int, end: int) -> float:
         return sum(
@@ -170,23 +194,29 @@ class _Search:
         place = self.smallest(wanted, 1)
         if place is None:
             return None
-        limit, counts = self.at(place)
-        low, high = (bound / self.months[2] for bound in poisson_interval(counts[2]))
-        return HeldOut(limit, counts[2], counts[2] / self.months[2], low, high, holds=wanted >= low)
+        count = self.at(place)
+        findings = count.findings[2]
+        low, high = (bound / self.months[2] for bound in poisson_interval(findings))
+        return HeldOut(count.limit, findings, findings / self.months[2], low, high, holds=wanted >= low)
 
     def table(self) -> tuple[Tried, ...]:
         """Return every limit that was tried, in order."""
-        tried = sorted(self._known.values())
-        return tuple(Tried(limit, counts[0], counts[0] / self.months[0]) for limit, counts in tried)
+        tried = sorted(self._known.values(), key=lambda count: count.limit)
+        return tuple(
+            Tried(count.limit, count.findings[0], count.findings[0] / self.months[0], count.in_alarm) for count in tried
+        )
 
-    def _count(self, rule: RuleInForce) -> tuple[int, int, int]:
+    def _count(self, rule: RuleInForce, limit: float) -> _Count:
         first = second = 0
-        for history, (_, middle, _) in zip(self._histories, self._halves, strict=True):
+        open_for, watched = timedelta(0), timedelta(0)
+        for history, (begin, middle, end) in zip(self._histories, self._halves, strict=True):
             spans = self._excluded.get(history.asset_id, ())
-            for opened_at in _opened(history, rule):
-                if not any(begin <= opened_at <= end for begin, end in spans):
+            watched += len(history.metrics) * (end - begin)
+            for opened_at, cleared_at in _episodes(history, rule):
+                open_for += (cleared_at or end) - opened_at
+                if not any(since <= opened_at <= until for since, until in spans):
                     first, second = (first + 1, second) if opened_at < middle else (first, second + 1)
-        return first + second, first, second
+        return _Count(limit, (first + second, first, second), open_for / watched)
 
 
 def poisson_interval(count: int, coverage: float = COVERAGE) -> tuple[float, float]:
@@ -196,8 +226,8 @@ def poisson_interval(count: int, coverage: float = COVERAGE) -> tuple[float, flo
     [0.82, 7.75]
     """
     tail = (1 - coverage) / 2
-    low = 0.0 if count == 0 else float(chi2.ppf(tail, 2 * count)) / 2
-    return low, float(chi2.ppf(1 - tail, 2 * count + 2)) / 2
+    low = 0.0 if count == 0 else float(gammaincinv(count, tail))
+    return low, float(gammaincinv(count + 1, 1 - tail))
 
 
 def _watched(history: History, rule: RuleInForce) -> History | None:
@@ -210,11 +240,18 @@ def _watched(history: History, rule: RuleInForce) -> History | None:
     return replace(history, metrics={one: history.metrics[one] for one in series}, readings=readings)
 
 
-def _opened(history: History, rule: RuleInForce) -> list[datetime]:
+def _episodes(history: History, rule: RuleInForce) -> list[tuple[datetime, datetime | None]]:
+    """Return when each finding opened and cleared."""
     bank = Bank()
     for series_id, metric in history.metrics.items():
         bank.add_series(series_id, history.asset_id, metric, [rule])
-    return [one.finding.opened_at for one in bank.feed(history.readings) if isinstance(one, Opened)]
+    found: dict[tuple[int, datetime], datetime | None] = {}
+    for change in bank.feed(history.readings):
+        if isinstance(change, Opened):
+            found[change.finding.series_id, change.finding.opened_at] = None
+        else:
+            found[change.series_id, change.opened_at] = change.cleared_at
+    return [(opened_at, cleared_at) for (_, opened_at), cleared_at in found.items()]
 
 
 def _halves(history: History) -> tuple[datetime, datetime, datetime]:

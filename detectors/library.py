@@ -73,6 +73,15 @@ def parse_library(text: str) -> Library:
     return Library(asset_type, _text(kind, "name_en"), _text(kind, "name_zh"), modes, rules)
 
 
+def parse_rules(text: str, asset_type: str) -> list[RuleDraft]:
+    """Read the ``[[rule]]`` tables of a file. Raises as ``parse_library`` does."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _invalid("a TOML document", str(error)) from error
+    return [_rule(table, asset_type) for table in _tables(document, "rule")]
+
+
 def _mode(table: Table, asset_type: str) -> FailureMode:
     code = _text(table, "code")
     window_from_h, window_to_h = (_as_number(bound, "window_h") for bound in _list(table, "window_h"))

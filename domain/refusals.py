@@ -98,5 +98,7 @@ REFUSALS: dict[str, RefusalKind] = {
     "invalid_feed": _refusal(Kind.BAD_INPUT, "The feed is not valid", "接入源无效"),
     "invalid_gateway": _refusal(Kind.BAD_INPUT, "The gateway's topics are not permitted", "网关主题不被允许"),
     "too_many_credentials": _refusal(Kind.CONFLICT, "There are too many live credentials", "有效凭据过多"),
+    "invalid_backtest": _refusal(Kind.BAD_INPUT, "The backtest is not valid", "回测无效"),
+    "too_many_backtests": _refusal(Kind.CONFLICT, "Too many backtests wait", "等待中的回测过多"),
     "feed_in_use": _refusal(Kind.CONFLICT, "Devices speak by this feed", "该接入源仍有设备使用"),
 }

@@ -21,6 +21,7 @@ from runtime.measuring import measured
 from runtime.remaining_life import tell_remaining_lives
 from runtime.settings import Settings
 from storage import service_alarms
+from storage.backtest_queue import any_waiting, defer_run
 from storage.database import connect
 from storage.job_schema import ensure_job_schema
 from storage.levels import Level
@@ -50,6 +51,7 @@ def run_jobs(settings: Settings, clock: Clock, stop: threading.Event) -> None:
     dsn = str(settings.database_url)
     with connect(dsn) as connection:
         fresh = ensure_job_schema(connection, clock.now())
+    look_for_backtests(dsn)
     if fresh:
         _log.info("the job queue's schema is brought up to date", files=len(fresh), newest=fresh[-1])
     ended = threading.Event()
@@ -57,7 +59,7 @@ def run_jobs(settings: Settings, clock: Clock, stop: threading.Event) -> None:
     loop.start()
     try:
         with measured(settings.data_dir, "jobs"):
-            asyncio.run(_serve(make_app(dsn, clock), stop))
+            asyncio.run(_serve(make_app(dsn, clock, stop), stop))
     finally:
         ended.set()
         loop.join()
@@ -102,8 +104,9 @@ def _roll_once(connection: Connection, clock: Clock, due_s: dict[Level, float]) 
     return max(0.0, min(due_s.values()) - clock.monotonic_s())
 
 
-def make_app(dsn: str, clock: Clock) -> App:
-    """Return the job queue with its periodic jobs; times of day are UTC."""
+def make_app(dsn: str, clock: Clock, stop: threading.Event | None = None) -> App:
+    """Return the job queue with its jobs; times of day are UTC. Long ones end early when ``stop`` is set."""
+    ending = stop or threading.Event()
     app = App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=CONCURRENT_JOBS + 2))
 
     @app.periodic(cron="17 * * * *")
@@ -139,11 +142,21 @@ def make_app(dsn: str, clock: Clock) -> App:
         """Tell how long every asset has left."""
         tell_remaining_lives(dsn, clock)
 
+    # The lock lets one run at a time. No lock on waiting: a dead worker's run must be able to come back beside another.
+    @app.task(name="backtests", lock="backtests")
+    def backtests() -> None:
+        """Run the backtests that wait."""
+        # Imported here: a jobs process without backtests does without detectors.
+        from runtime.backtesting import run_waiting
+
+        run_waiting(dsn, clock, ending)
+
     @app.periodic(cron="* * * * *")
     @app.task(name="sweep", queueing_lock="sweep")
     async def sweep(timestamp: int) -> None:
-        """See `sweep_jobs`."""
+        """See `sweep_jobs`; and a backtest whose run was lost is run."""
         await sweep_jobs(app)
+        await asyncio.to_thread(look_for_backtests, dsn)
 
     return app
 
@@ -156,6 +169,13 @@ async def sweep_jobs(app: App) -> None:
         await jobs.retry_job(job)
     await jobs.prune_stalled_workers(DEAD_AFTER_S)
     await jobs.delete_old_jobs(KEEP_FAILED_H, include_failed=True, include_cancelled=True, include_aborted=True)
+
+
+def look_for_backtests(dsn: str) -> None:
+    """Put a run into the queue when a backtest is not done."""
+    with connect(dsn) as connection:
+        if any_waiting(connection):
+            defer_run(connection)
 
 
 def keep_what_the_policy_says(dsn: str, clock: Clock) -> None:
