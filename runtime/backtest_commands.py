@@ -24,9 +24,7 @@ AssetType = Annotated[str, typer.Option(help="The type of the machines.")]
 Since = Annotated[str, typer.Option(help="From when on: 2026-01-31, or with a time, in UTC.")]
 Until = Annotated[str, typer.Option(help="Until before when.")]
 Asset = Annotated[list[int] | None, typer.Option(help="Only this machine, by id; may be repeated.")]
-Workers = Annotated[
-    int | None, typer.Option(min=0, help="How many processes: one for each core; 0, this one.")
-]
+Workers = Annotated[int | None, typer.Option(min=0, help="How many processes: one for each core; 0, this one.")]
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
@@ -31,6 +29,7 @@ from storage.job_schema import ensure_job_schema
 from storage.library import failure_modes
 from tests.api_builders import NORTH, NOW, SOUTH, Api, an_api
 from tests.backtest_builders import BEGIN, END, FAILED, a_candidate, a_worn_motor, install_motors
+from tests.fan_out_work import square
 from tests.ingest_builders import CLOCK, until
 from tests.loops import in_a_loop_of_its_own
 from tests.test_jobs import _sweep, a_jobs_process
@@ -62,28 +61,17 @@ def run(api: Api) -> int:
     return run_waiting(api.pool.conninfo, api.clock, threading.Event(), workers=0)
 
 
-def fail_on_seven(number: int) -> int:
-    """Work for the fan-out: 7 is an error, 8 kills its worker, 9 takes long."""
-    if number == 7:
-        raise ValueError("seven")
-    if number == 8:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if number == 9:
-        time.sleep(60)
-    return number * number
-
-
 # The fan-out
 
 
 def test_an_error_in_one_item_is_told_by_name_and_the_rest_goes_on() -> None:
-    made = dict(fan_out(fail_on_seven, list(range(8)), workers=2))
+    made = dict(fan_out(square, list(range(8)), workers=2))
     assert str(made.pop(7)) == "seven"
     assert made == {number: number * number for number in range(7)}
 
 
 def test_a_worker_that_dies_takes_nobody_along() -> None:
-    made = dict(fan_out(fail_on_seven, [1, 8, 2, 3, 4], workers=2))
+    made = dict(fan_out(square, [1, 8, 2, 3, 4], workers=2))
     assert "worker died" in str(made.pop(8))
     assert made == {1: 1, 2: 4, 3: 9, 4: 16}
 
@@ -95,14 +83,14 @@ def test_what_is_no_longer_wanted_ends_at_once() -> None:
         asked.append(1)
         return len(asked) < 6
 
-    assert list(fan_out(fail_on_seven, [9, 9, 9], workers=2, wanted=wanted)) == []
+    assert list(fan_out(square, [9, 9, 9], workers=2, wanted=wanted)) == []
     assert CLOCK.monotonic_s() - began_s < 30
 
 
 def test_workers_end_with_a_killed_parent() -> None:
     program = (
-        "from runtime.fanning_out import fan_out; from tests.test_backtest_service import fail_on_seven\n"
-        "if __name__ == '__main__':\n    list(fan_out(fail_on_seven, [9], workers=1))"
+        "from runtime.fanning_out import fan_out; from tests.fan_out_work import square\n"
+        "if __name__ == '__main__':\n    list(fan_out(square, [9], workers=1))"
     )
     parent = subprocess.Popen([sys.executable, "-c", program])
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
@@ -155,9 +143,12 @@ def test_a_repaired_ticket_is_true_and_ends_what_the_loop_opened(api: Api, motor
     with api.pool.connection() as connection:
         connection.execute("delete from component_installation")
         connection.execute(
+            "insert into policy (name, version, body, published_at) values ('p', 1, '{}', %s)", (FAILED,)
+        )
+        connection.execute(
             "insert into ticket (id, code, site_id, asset_id, kind, state, outcome, failure_mode_id, title_en,"
-            " title_zh, priority, priority_reason, policy_id, opened_at, due_at, evidence_at, work_finished_at, closed_at,"
-            " last_effective_at, timeline_head)"
+            " title_zh, priority, priority_reason, policy_id, opened_at, due_at, evidence_at, work_finished_at,"
+            " closed_at, last_effective_at, timeline_head)"
             " select gen_random_uuid(), 'D000001', %s, %s, 'preventive', 'closed', 'repaired', mode.id, 'x', 'x', 2,"
             " '{}', policy.id, %s, %s, %s, %s, %s, %s, 'x' from failure_mode as mode, policy where mode.code = 'wear'",
             (NORTH, motors[0], *[FAILED] * 6),
@@ -361,7 +352,9 @@ def test_the_command_line_tells_the_comparison(api: Api, motors: list[int], tmp_
         'mode = "auto"\n[rule.parameters]\nhigh = 12.5\ndead_band = 0.5\n'
     )
     words = ["--asset-type", "motor", "--since", "2025-11-01", "--until", "2025-12-31"]
-    told = CliRunner().invoke(app, ["backtest", *words, "--rule", str(rule), "--workers", "0", "--data-dir", str(tmp_path)])
+    told = CliRunner().invoke(
+        app, ["backtest", *words, "--rule", str(rule), "--workers", "0", "--data-dir", str(tmp_path)]
+    )
     assert told.exit_code == 0, told.output
     assert "3 of 3" in told.output
     assert "median_lead_h" in told.output
@@ -378,9 +371,9 @@ def test_the_command_line_tells_the_comparison(api: Api, motors: list[int], tmp_
     assert "Expected a time" in refused.output
 
 
-def test_one_worker_gives_what_two_give(api: Api, motors: list[int]) -> None:
+def test_two_workers_give_what_this_process_gives(api: Api, motors: list[int]) -> None:
     with api.pool.connection() as connection:
         plan = plan_of(connection, api.pool.conninfo, "motor", BEGIN, END, BacktestRequest((a_candidate(),)))
-    one, two = (dict(fan_out(partial(try_machine, plan), motors, workers=workers)) for workers in (1, 2))
+    one, two = (dict(fan_out(partial(try_machine, plan), motors, workers=workers)) for workers in (0, 2))
     assert one == two
     assert set(one) == set(motors)
