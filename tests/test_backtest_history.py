@@ -32,7 +32,8 @@ def stored(connection: psycopg.Connection) -> Readings:
     random = np.random.default_rng(0)
     parts = []
     for series_id, rows in ((3, 5_000), (5, 40), (9, 900)):
-        ts_us = NOW_US + np.unique(random.integers(0, 40 * 86_400_000_000, rows))
+        # One lies on the edge of the first stretch, an hour after the beginning.
+        ts_us = NOW_US + np.unique(np.append(random.integers(0, 40 * 86_400_000_000, rows), 3_600_000_000))
         parts.append(Readings(np.full(len(ts_us), series_id, np.int32), ts_us, random.standard_normal(len(ts_us))))
     whole = Readings(*(np.concatenate([getattr(part, name) for part in parts]) for name in Readings.__slots__))
     first = NOW_US // 86_400_000_000
