@@ -14,6 +14,7 @@ from detectors.learning import LearntMode
 from detectors.library import RuleMode
 from domain.failure_modes import FailureMode
 from domain.findings import Finding, Severity
+from domain.predictions import WindowSource
 from domain.regimes import OperatingRegimes
 from storage.alarms import Alarm, Shelving
 from storage.console import FindingRow, Weight
@@ -258,6 +259,9 @@ class PredictionShape(Told):
     first_evidence_at: datetime
     window_from: datetime
     window_to: datetime
+    window_source: WindowSource
+    window_source_en: str
+    window_source_zh: str
     opened_at: datetime
     updated_at: datetime
     decided_by: int | None

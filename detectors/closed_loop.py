@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from detectors.bank import Bank, Cleared, FindingChange, Opened
 from detectors.catalogue import CATALOGUE
-from detectors.fusion import AssetEvidence, assess
+from detectors.fusion import AssetEvidence, PastClosure, assess
 from detectors.library import Library, RuleMode
 from detectors.rules import RuleInForce
 from domain.events import COMPONENT_REPLACED, Event
@@ -113,6 +113,7 @@ class Loop:
         self._evidence: dict[tuple[int, int, datetime], Finding] = {}
         self._events: deque[Event] = deque()
         self._closed: dict[str, datetime] = {}
+        self._past: list[PastClosure] = []
         self._open: dict[str, datetime] = {}
 
     def run(self) -> list[Ticket]:
@@ -166,8 +167,7 @@ class Loop:
         at = _at(told)
         self._close_due(at)
         if isinstance(told, Repair):
-            self._open.pop(told.failure_mode, None)
-            self._repaired(told.failure_mode, at)
+            self._end(told.failure_mode, at, repaired=True)
             return
         self._events.append(told)
         if told.code != COMPONENT_REPLACED:
@@ -177,20 +177,24 @@ class Loop:
         self._installed[component].append(at)
         for mode in self._modes:
             if mode.component == component:
-                self._open.pop(mode.code, None)
-                self._repaired(mode.code, at)
+                self._end(mode.code, at, repaired=True)
 
     def _close_due(self, at: datetime) -> None:
         for code, opened_at in list(self._open.items()):
             if self._repaired_after is not None and at >= opened_at + self._repaired_after:
-                del self._open[code]
-                self._repaired(code, opened_at + self._repaired_after)
+                self._end(code, opened_at + self._repaired_after, repaired=True)
             elif at >= opened_at + NO_FAULT_AFTER:
-                del self._open[code]
-                self._closed[code] = opened_at + NO_FAULT_AFTER
+                self._end(code, opened_at + NO_FAULT_AFTER, repaired=False)
 
-    def _repaired(self, code: str, at: datetime) -> None:
+    def _end(self, code: str, at: datetime, *, repaired: bool) -> None:
+        """End the mode's ticket, if one is open, and with it the evidence so far; repaired, it has a new baseline."""
+        if self._open.pop(code, None) is not None:
+            self._past.append(PastClosure(code, at, repaired))
         self._closed[code] = at
+        if repaired:
+            self._anchor(code, at)
+
+    def _anchor(self, code: str, at: datetime) -> None:
         patterns = [sign.metric for mode in self._modes if mode.code == code for sign in mode.signature.findings]
         for series_id, metric in self._history.metrics.items():
             if any(fnmatchcase(metric, pattern) for pattern in patterns):
@@ -209,6 +213,7 @@ class Loop:
             events=list(self._events),
             installed=self._installed,
             last_closed=self._closed,
+            history=self._past,
         )
         for prediction in assess(self._modes, evidence, as_of):
             self.watches += 1

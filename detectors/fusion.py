@@ -1,15 +1,14 @@
-"""Fusion: from findings, events and part ages to predictions, by adding up log-odds (SPEC P2).
+"""Fusion: from findings, events, part ages and history to predictions, by adding up log-odds (SPEC P2).
 
 Theory. Drift alone is right about one time in four, an error code alone one time in three; together with the age of
-the part they are right four times in five. Each failure mode starts from its prior log-odds, and every sign in its
-signature that the evidence shows adds its weight (naive Bayes: signs count as independent given the mode). Of
-several signs about the same metric, or about events, only the strongest counts, because they tell the same story.
-The posterior probability is 1 / (1 + exp(-sum)). At ``watch_probability`` a prediction opens, at
-``ticket_probability`` it asks for a ticket.
+the part they are right more than nine times in ten. Each failure mode starts from its prior log-odds, and every sign in
+its signature that the evidence shows adds its weight (naive Bayes: signs count as independent given the mode;
+detectors/signs.py). Modes that claim the same evidence compete for it (detectors/competing.py), and what a mode loses
+to its rivals is told as a contribution too, so that the contributions always add up to the posterior log-odds.
 
-A finding is evidence from its opening until ``within_h`` hours after it has cleared: while it is open it is not
-getting older. An event is as old as its time stamp. Evidence at or before the mode's last closure, or the last
-replacement of its component, is spent: it was about the part that is gone.
+At ``watch_probability`` a prediction opens, at ``ticket_probability`` it asks for a ticket. Where rivals share the
+evidence so evenly that none of them reaches its limit, though alone it would, the likeliest speaks for all: the machine
+is failing, and one ticket is due.
 
 Source: I. J. Good, Probability and the Weighing of Evidence (1950); figures measured on the Azure PdM data.
 """
@@ -17,162 +16,113 @@ Source: I. J. Good, Probability and the Weighing of Evidence (1950); figures mea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
+from datetime import datetime
 
-from domain.events import Event, EventKind
-from domain.failure_modes import FailureMode, PartAgeSign
-from domain.findings import Direction, Finding
+from detectors.competing import Claim, Verdict, probability_of, weigh
+from detectors.due import window
+from detectors.signs import AssetEvidence, PastClosure, Sign, moving_signs, opening_signs, spent_until
+from domain.failure_modes import FailureMode
 from domain.predictions import Contribution, EvidenceKind, Prediction, Stage
 
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
-DIRECTION_EN = {Direction.UP: "up", Direction.DOWN: "down", Direction.NONE: "silent"}
-DIRECTION_ZH = {Direction.UP: "偏高", Direction.DOWN: "偏低", Direction.NONE: "无数据"}
-DETECTOR_ZH = {"threshold": "阈值", "step": "突变", "level": "水平比", "cusum": "累积和", "missing": "缺数"}
+__all__ = ["AssetEvidence", "PastClosure", "assess", "spent_until"]
 
-
-@dataclass(frozen=True, slots=True)
-class AssetEvidence:
-    """What is known about one asset.
-
-    ``installed`` maps a component to the times it was fitted, ``last_closed`` a mode's code to the equipment time at
-    which the work of its last closed ticket was finished.
-    """
-
-    asset_id: int
-    findings: Sequence[Finding]
-    events: Sequence[Event]
-    installed: Mapping[str, Sequence[datetime]]
-    last_closed: Mapping[str, datetime]
+# What rivals take is told from this many log-odds on.
+WORTH_TELLING = 0.005
 
 
 def assess(modes: Sequence[FailureMode], evidence: AssetEvidence, as_of: datetime) -> list[Prediction]:
     """Return the predictions at watch or above that the evidence up to ``as_of`` supports, likeliest first."""
-    found = [_assess_mode(mode, evidence, as_of) for mode in modes]
-    return sorted((one for one in found if one is not None), key=lambda one: (-one.probability, one.failure_mode))
+    opened = {mode.code: opening_signs(mode, evidence, as_of) for mode in modes}
+    supported = [mode for mode in modes if opened[mode.code]]
+    signs = {mode.code: [*opened[mode.code], *moving_signs(mode, evidence, as_of)] for mode in supported}
+    verdicts = weigh([_claim(mode, signs[mode.code]) for mode in supported])
+    names = {mode.code: mode for mode in supported}
+    found = [
+        _predict(mode, evidence, signs[mode.code], verdicts[mode.code], names, as_of)
+        for mode in supported
+        if _reaches(mode.watch_probability, mode, signs[mode.code], verdicts[mode.code])
+    ]
+    return sorted(found, key=lambda one: (-one.probability, one.failure_mode))
 
 
-def spent_until(mode: FailureMode, evidence: AssetEvidence) -> datetime:
-    """Return the time up to which evidence is about a part or a fault that is gone."""
-    fitted = evidence.installed.get(mode.component, ())
-    return max([evidence.last_closed.get(mode.code, LONG_AGO), *fitted])
+def _claim(mode: FailureMode, signs: Sequence[Sign]) -> Claim:
+    stories = {sign.story: sign.log_odds for sign in signs if sign.story is not None and sign.log_odds > 0}
+    own = [sign.log_odds for sign in signs if sign.story is None or sign.log_odds <= 0]
+    return Claim(mode.code, _prior_log_odds(mode) + math.fsum(own), stories)
 
 
-def _assess_mode(mode: FailureMode, evidence: AssetEvidence, as_of: datetime) -> Prediction | None:
-    spent = spent_until(mode, evidence)
-    signs = [*_finding_signs(mode, evidence, spent, as_of), *_event_signs(mode, evidence, spent, as_of)]
-    if not signs:
-        return None  # age alone never opens a prediction: it would on every old machine
-    evidence_at = max(sign.ts for sign in signs)
-    if mode.signature.part_age is not None:
-        signs.extend(_part_age_sign(mode.signature.part_age, mode, evidence, as_of))
-    log_odds = math.log(mode.prior / (1 - mode.prior))
-    probability = 1 / (1 + math.exp(-(log_odds + sum(sign.log_odds for sign in signs))))
-    if probability < mode.watch_probability:
-        return None
+def _reaches(limit: float, mode: FailureMode, signs: Sequence[Sign], verdict: Verdict) -> bool:
+    """Say whether the mode's probability reaches the limit, or that of its group does and the mode speaks for it."""
+    if probability_of(verdict.log_odds) >= limit:
+        return True
+    alone = _claim(mode, signs).log_odds
+    return verdict.leads and probability_of(alone) >= limit and verdict.of_any >= limit
+
+
+def _predict(
+    mode: FailureMode,
+    evidence: AssetEvidence,
+    signs: Sequence[Sign],
+    verdict: Verdict,
+    names: dict[str, FailureMode],
+    as_of: datetime,
+) -> Prediction:
+    evidence_at = max(sign.contribution.ts for sign in signs if sign.contribution.kind in _OPENING)
+    life = evidence.remaining.get(mode.code)
+    if life is not None and not spent_until(mode, evidence, as_of) <= life.as_of <= as_of:
+        life = None  # told about the part that is gone, or not known yet
+    supporting = [sign.finding for sign in signs if sign.finding is not None and sign.log_odds > 0]
+    due = window(mode, life, supporting, evidence_at)
+    told = [sign.contribution for sign in signs]
+    told += _taken(_claim(mode, signs).log_odds, verdict, names, evidence_at)
+    is_ticket = _reaches(mode.ticket_probability, mode, signs, verdict)
     return Prediction(
         asset_id=evidence.asset_id,
         failure_mode=mode.code,
-        stage=Stage.TICKET if probability >= mode.ticket_probability else Stage.WATCH,
-        probability=probability,
+        stage=Stage.TICKET if is_ticket else Stage.WATCH,
+        probability=probability_of(verdict.log_odds),
         evidence_at=evidence_at,
-        window_from=evidence_at + timedelta(hours=mode.window_from_h),
-        window_to=evidence_at + timedelta(hours=mode.window_to_h),
-        contributions=(_prior(mode, log_odds, as_of), *sorted(signs, key=lambda sign: -abs(sign.log_odds))),
+        window_from=due.begin,
+        window_to=due.end,
+        contributions=(_prior(mode, as_of), *sorted(told, key=lambda one: (-abs(one.log_odds), one.reference))),
         parts=tuple(sorted(mode.parts, key=lambda part: (-part.probability, part.number))),
+        window_source=due.source,
     )
 
 
-def _finding_signs(
-    mode: FailureMode, evidence: AssetEvidence, spent: datetime, as_of: datetime
-) -> Iterable[Contribution]:
-    strongest: dict[str, Contribution] = {}
-    for finding in evidence.findings:
-        if finding.shadow or not spent < finding.opened_at <= as_of:
-            continue
-        still_open = finding.cleared_at is None or finding.cleared_at > as_of
-        age = timedelta(0) if still_open or finding.cleared_at is None else as_of - finding.cleared_at
-        for sign in mode.signature.findings:
-            fits = fnmatchcase(finding.metric, sign.metric) and sign.detector in ("*", finding.detector)
-            if fits and sign.direction in (None, finding.direction) and age <= timedelta(hours=sign.within_h):
-                _keep_stronger(strongest, finding.metric, _of_finding(finding, sign.log_odds))
-    return strongest.values()
+_OPENING = (EvidenceKind.FINDING, EvidenceKind.EVENT)
 
 
-def _event_signs(
-    mode: FailureMode, evidence: AssetEvidence, spent: datetime, as_of: datetime
-) -> Iterable[Contribution]:
-    strongest: dict[str, Contribution] = {}
-    for event in evidence.events:
-        if event.kind == EventKind.OPERATOR or not spent < event.ts <= as_of:
-            continue
-        for sign in mode.signature.events:
-            if sign.code == event.code and as_of - event.ts <= timedelta(hours=sign.within_h):
-                _keep_stronger(strongest, "events", _of_event(event, sign.log_odds))
-    return strongest.values()
-
-
-def _keep_stronger(strongest: dict[str, Contribution], group: str, new: Contribution) -> None:
-    # Of equals the newest stays: it says since when the picture has been complete.
-    old = strongest.get(group)
-    if old is None or (abs(new.log_odds), new.ts) >= (abs(old.log_odds), old.ts):
-        strongest[group] = new
-
-
-def _part_age_sign(
-    sign: PartAgeSign, mode: FailureMode, evidence: AssetEvidence, as_of: datetime
-) -> Iterable[Contribution]:
-    fitted = [at for at in evidence.installed.get(mode.component, ()) if at <= as_of]
-    if not fitted:
-        return ()
-    days = (as_of - max(fitted)) / timedelta(days=1)
-    weight = sign.log_odds_older if days >= sign.from_days else sign.log_odds_younger
-    return (
+def _taken(alone: float, verdict: Verdict, names: dict[str, FailureMode], at: datetime) -> list[Contribution]:
+    """Return what the rivals explain, as a contribution."""
+    taken = verdict.log_odds - alone
+    if not verdict.rivals or taken > -WORTH_TELLING:
+        return []
+    best = names[verdict.rivals[0]]
+    how_en, how_zh = ("as well", "同样") if verdict.leads else ("better", "更好地")
+    return [
         Contribution(
-            EvidenceKind.PART_AGE,
-            mode.component,
-            max(fitted),
-            weight,
-            f"{mode.component} is {days:.0f} days old",
-            f"{mode.component} 已使用 {days:.0f} 天",
-        ),
-    )
+            EvidenceKind.RIVAL,
+            best.code,
+            at,
+            taken,
+            f"{best.name_en} explains the same evidence {how_en}",
+            f"“{best.name_zh}”{how_zh}解释了同样的证据",
+        )
+    ]
 
 
-def _prior(mode: FailureMode, log_odds: float, as_of: datetime) -> Contribution:
+def _prior_log_odds(mode: FailureMode) -> float:
+    return math.log(mode.prior / (1 - mode.prior))
+
+
+def _prior(mode: FailureMode, as_of: datetime) -> Contribution:
     return Contribution(
         EvidenceKind.PRIOR,
         mode.code,
         as_of,
-        log_odds,
+        _prior_log_odds(mode),
         f"Known rate of this failure: {mode.prior:.2%}",
         f"该失效的先验概率：{mode.prior:.2%}",
-    )
-
-
-def _of_finding(finding: Finding, weight: float) -> Contribution:
-    baseline = finding.evidence.get("baseline")
-    normal_en = "" if baseline is None else f", normally {baseline:.4g}"
-    normal_zh = "" if baseline is None else f"，正常 {baseline:.4g}"
-    return Contribution(
-        EvidenceKind.FINDING,
-        str(finding.id),
-        finding.opened_at,
-        weight,
-        f"{finding.metric} {DIRECTION_EN[finding.direction]} ({finding.detector}): {finding.value:.4g}{normal_en}",
-        f"{finding.metric} {DIRECTION_ZH[finding.direction]}（{DETECTOR_ZH.get(finding.detector, finding.detector)}）："
-        f"{finding.value:.4g}{normal_zh}",
-    )
-
-
-def _of_event(event: Event, weight: float) -> Contribution:
-    return Contribution(
-        EvidenceKind.EVENT,
-        f"{event.code}@{event.ts.isoformat()}",
-        event.ts,
-        weight,
-        f"{event.kind.capitalize()} {event.code}" + (f": {event.text}" if event.text else ""),
-        f"事件 {event.code}" + (f"：{event.text}" if event.text else ""),
     )

@@ -203,10 +203,9 @@ def signs_that_spoke(mode: FailureMode, lesson: Lesson) -> list[FindingSign | Ev
         for sign in mode.signature.findings:
             if fits(sign, finding):
                 _keep_stronger(strongest, f"metric {finding.metric}", sign)
-    for code in lesson.events:
-        for event in mode.signature.events:
-            if event.code == code:
-                _keep_stronger(strongest, "events", event)
+    for event in mode.signature.events:
+        if set(event.codes) <= set(lesson.events):
+            _keep_stronger(strongest, "events", event)
     return [strongest[group] for group in sorted(strongest)]
 
 
@@ -363,7 +362,7 @@ def _apply_part(need: PartNeed, learnt: LearntPart | None) -> PartNeed:
 def _key(sign: FindingSign | EventSign) -> tuple[str, str | None, Direction | None, float]:
     if isinstance(sign, FindingSign):
         return sign.metric, sign.detector, sign.direction, sign.within_h
-    return sign.code, None, None, sign.within_h
+    return "+".join(sign.codes), None, None, sign.within_h
 
 
 def _sigma(log_odds: float) -> float:

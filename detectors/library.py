@@ -1,23 +1,43 @@
-"""The failure-mode library of an asset type, as a file: its failure modes and the rules it starts with (SPEC P1).
+"""The failure-mode library of an asset type: its failure modes and the rules it starts with (SPEC P1).
 
-The files are ``editions/library/*.toml``. ``parse_library`` checks one whole; ``storage/library.py`` installs it.
+As a file it is TOML: ``parse_library`` checks one whole, ``library_as_text`` (detectors/library_text.py) writes one.
+The files that ship are ``editions/library/*.toml``; ``storage/library.py`` installs them and imports others.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
 
+from detectors.catalogue import CATALOGUE
+from detectors.entries import Entry
 from detectors.parameters import Scalar
 from detectors.rules import check_rule
-from domain.failure_modes import EventSign, FailureMode, FindingSign, PartAgeSign, PartNeed, Signature, Task
+from domain.failure_modes import (
+    EventSign,
+    FailureMode,
+    FindingSign,
+    HistorySign,
+    PartAgeSign,
+    PartNeed,
+    Signature,
+    Task,
+)
 from domain.findings import Direction, Severity
 from domain.refusals import Refused
+from domain.regimes import OperatingRegimes
 
-Table = Mapping[str, object]
+ASSET_TYPE = re.compile(r"[a-z0-9_-]{1,64}")
+CODE = re.compile(r"[a-z0-9_.-]{1,64}")
+# The texts of a mode in the words of ISO 14224: maintainable item, failure mechanism, failure cause.
+ISO_14224 = ("item", "mechanism", "cause")
+HOURS_MAX = 10 * 366 * 24.0
+DAYS_MAX = 100 * 366.0
+LOG_ODDS = (-20.0, 20.0)
+QUANTITY_MAX = 10_000
 
 
 class RuleMode(StrEnum):
@@ -48,181 +68,197 @@ class RuleDraft:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """An asset type with its names, failure modes and default rules."""
+    """An asset type with its names, failure modes, default rules, and the regimes it runs under (None: one)."""
 
     asset_type: str
     name_en: str
     name_zh: str
     modes: tuple[FailureMode, ...]
     rules: tuple[RuleDraft, ...]
+    regimes: OperatingRegimes | None = None
 
 
 def parse_library(text: str) -> Library:
     """Read one library file. Raises Refused("invalid_library") or Refused("invalid_rule"), naming the entry."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _invalid("a TOML document", str(error)) from error
-    kind = _table(document, "asset_type")
-    asset_type = _text(kind, "id")
-    modes = tuple(_mode(table, asset_type) for table in _tables(document, "mode"))
-    codes = [mode.code for mode in modes]
-    if len(set(codes)) != len(codes):
-        raise _invalid("failure modes with different codes", ", ".join(codes))
-    rules = tuple(_rule(table, asset_type) for table in _tables(document, "rule"))
-    return Library(asset_type, _text(kind, "name_en"), _text(kind, "name_zh"), modes, rules)
+    document = _document(text)
+    kind = document.entry("asset_type")
+    asset_type = _word(kind, "id", ASSET_TYPE)
+    library = Library(
+        asset_type,
+        kind.text("name_en"),
+        kind.text("name_zh"),
+        modes=tuple(_mode(entry, asset_type) for entry in document.entries("mode", "code")),
+        rules=tuple(_rule(entry, asset_type) for entry in document.entries("rule", "name")),
+        regimes=_regimes(document.entry("regime")) if document.has("regime") else None,
+    )
+    kind.done()
+    document.done()
+    for what, names in (("failure modes", [m.code for m in library.modes]), ("rules", [r.name for r in library.rules])):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise _invalid(f"{what} of different names", f"'{twice[0]}' more than once")
+    return library
 
 
 def parse_rules(text: str, asset_type: str) -> list[RuleDraft]:
-    """Read the ``[[rule]]`` tables of a file. Raises as ``parse_library`` does."""
+    """Read the ``[[rule]]`` tables of a file, and nothing else of it. Raises as ``parse_library`` does."""
+    return [_rule(entry, asset_type) for entry in _document(text).entries("rule", "name")]
+
+
+def _document(text: str) -> Entry:
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return Entry(tomllib.loads(text), "")
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise _invalid("a TOML document", str(error)) from error
-    return [_rule(table, asset_type) for table in _tables(document, "rule")]
 
 
-def _mode(table: Table, asset_type: str) -> FailureMode:
-    code = _text(table, "code")
-    window_from_h, window_to_h = (_as_number(bound, "window_h") for bound in _list(table, "window_h"))
+def _mode(entry: Entry, asset_type: str) -> FailureMode:
+    window = entry.numbers("window_h", 0, HOURS_MAX)
+    if len(window) != 2 or window[0] >= window[1]:
+        raise entry.refusal("two rising numbers 'window_h'", repr(list(window)))
     mode = FailureMode(
-        code=code,
+        code=_word(entry, "code", CODE),
         asset_type=asset_type,
-        name_en=_text(table, "name_en"),
-        name_zh=_text(table, "name_zh"),
-        effect_en=_text(table, "effect_en"),
-        effect_zh=_text(table, "effect_zh"),
-        severity=int(_number(table, "severity")),
-        component=_text(table, "component"),
-        prior=_number(table, "prior"),
-        watch_probability=_number(table, "watch_probability"),
-        ticket_probability=_number(table, "ticket_probability"),
-        window_from_h=window_from_h,
-        window_to_h=window_to_h,
-        skills=tuple(str(skill) for skill in _list(table, "skills")),
-        tasks=tuple(Task(_text(task, "en"), _text(task, "zh")) for task in _tables(table, "tasks")),
-        parts=tuple(_part(part) for part in _tables(table, "parts")),
-        signature=_signature(table),
+        name_en=entry.text("name_en"),
+        name_zh=entry.text("name_zh"),
+        effect_en=entry.text("effect_en"),
+        effect_zh=entry.text("effect_zh"),
+        severity=entry.whole("severity", 1, 10),
+        component=entry.text("component"),
+        prior=entry.number("prior", 0, 1),
+        watch_probability=entry.number("watch_probability", 0, 1),
+        ticket_probability=entry.number("ticket_probability", 0, 1),
+        window_from_h=window[0],
+        window_to_h=window[1],
+        skills=entry.texts("skills"),
+        tasks=tuple(_task(one) for one in entry.entries("tasks")),
+        parts=tuple(_part(one) for one in entry.entries("parts", "number")),
+        signature=_signature(entry),
+        **_names(entry),
+        occurrence=entry.whole("occurrence", 1, 10) if entry.has("occurrence") else None,
+        detection=entry.whole("detection", 1, 10) if entry.has("detection") else None,
     )
-    _check_mode(mode)
+    entry.done()
+    if not 0 < mode.prior < mode.watch_probability < mode.ticket_probability < 1:
+        raise entry.refusal(
+            "0 < prior < watch_probability < ticket_probability < 1",
+            f"{mode.prior}, {mode.watch_probability}, {mode.ticket_probability}",
+        )
+    if not mode.signature.findings and not mode.signature.events:
+        raise entry.refusal("at least one finding or event in the signature", "none")
+    numbers = [part.number for part in mode.parts]
+    if len(set(numbers)) < len(numbers):
+        raise entry.refusal("parts of different numbers", ", ".join(numbers))
     return mode
 
 
-def _check_mode(mode: FailureMode) -> None:
-    if not 0 < mode.prior < mode.watch_probability < mode.ticket_probability < 1:
-        raise _invalid(
-            f"0 < prior < watch_probability < ticket_probability < 1 in '{mode.code}'",
-            f"{mode.prior}, {mode.watch_probability}, {mode.ticket_probability}",
-        )
-    if not 0 <= mode.window_from_h < mode.window_to_h:
-        raise _invalid(f"a rising window_h in '{mode.code}'", f"{mode.window_from_h} to {mode.window_to_h}")
-    if not 1 <= mode.severity <= 10:
-        raise _invalid(f"a severity of 1 to 10 in '{mode.code}'", str(mode.severity))
-    if not mode.signature.findings and not mode.signature.events:
-        raise _invalid(f"at least one finding or event in the signature of '{mode.code}'", "none")
-    for part in mode.parts:
-        if part.quantity < 1 or not 0 < part.probability <= 1:
-            raise _invalid(f"a quantity from 1 and a probability in (0, 1] for part '{part.number}'", repr(part))
+def _names(entry: Entry) -> dict[str, str]:
+    """Return the names after ISO 14224 that are there: each in both languages, or not at all."""
+    names: dict[str, str] = {}
+    for what in ISO_14224:
+        if entry.has(f"{what}_en") or entry.has(f"{what}_zh"):
+            names |= {f"{what}_{language}": entry.text(f"{what}_{language}") for language in ("en", "zh")}
+    return names
 
 
-def _part(table: Table) -> PartNeed:
-    return PartNeed(
-        number=_text(table, "number"),
-        name_en=_text(table, "name_en"),
-        name_zh=_text(table, "name_zh"),
-        quantity=int(_number(table, "quantity")),
-        probability=_number(table, "probability"),
+def _task(entry: Entry) -> Task:
+    task = Task(entry.text("en"), entry.text("zh"))
+    entry.done()
+    return task
+
+
+def _part(entry: Entry) -> PartNeed:
+    part = PartNeed(
+        number=entry.text("number"),
+        name_en=entry.text("name_en"),
+        name_zh=entry.text("name_zh"),
+        quantity=entry.whole("quantity", 1, QUANTITY_MAX),
+        probability=entry.number("probability", 1e-6, 1),
     )
+    entry.done()
+    return part
 
 
-def _signature(table: Table) -> Signature:
-    age = table.get("part_age")
+def _signature(mode: Entry) -> Signature:
+    age = history = None
+    if mode.has("part_age"):
+        entry = mode.entry("part_age")
+        weights = [entry.number(key, *LOG_ODDS) for key in ("log_odds_older", "log_odds_younger")]
+        age = PartAgeSign(entry.number("from_days", 0, DAYS_MAX), *weights)
+        entry.done()
+    if mode.has("history"):
+        entry = mode.entry("history")
+        history = HistorySign(*(entry.number(key, *LOG_ODDS) for key in ("recurrence_log_odds", "no_fault_log_odds")))
+        entry.done()
     return Signature(
-        findings=tuple(_finding_sign(sign) for sign in _tables(table, "finding")),
-        events=tuple(
-            EventSign(_text(sign, "code"), _number(sign, "within_h"), _number(sign, "log_odds"))
-            for sign in _tables(table, "event")
-        ),
-        part_age=None if age is None else _part_age(_table(table, "part_age")),
+        findings=tuple(_finding_sign(entry) for entry in mode.entries("finding", "metric")),
+        events=tuple(_event_sign(entry) for entry in mode.entries("event", "code")),
+        part_age=age,
+        history=history or HistorySign(),
     )
 
 
-def _finding_sign(table: Table) -> FindingSign:
-    direction = table.get("direction")
-    if direction is not None and direction not in list(Direction):
-        raise _invalid(f"a direction of {', '.join(Direction)}, or none", repr(direction))
-    return FindingSign(
-        metric=_text(table, "metric"),
-        detector=_text(table, "detector"),
-        direction=None if direction is None else Direction(str(direction)),
-        within_h=_number(table, "within_h"),
-        log_odds=_number(table, "log_odds"),
+def _finding_sign(entry: Entry) -> FindingSign:
+    sign = FindingSign(
+        metric=entry.text("metric"),
+        detector=entry.choice("detector", ("*", *CATALOGUE)),
+        direction=Direction(entry.choice("direction", tuple(Direction))) if entry.has("direction") else None,
+        within_h=entry.number("within_h", 0, HOURS_MAX),
+        log_odds=entry.number("log_odds", *LOG_ODDS),
     )
+    entry.done()
+    return sign
 
 
-def _part_age(table: Table) -> PartAgeSign:
-    return PartAgeSign(
-        _number(table, "from_days"), _number(table, "log_odds_older"), _number(table, "log_odds_younger")
+def _event_sign(entry: Entry) -> EventSign:
+    sign = EventSign(
+        code=entry.text("code"),
+        within_h=entry.number("within_h", 0, HOURS_MAX),
+        log_odds=entry.number("log_odds", *LOG_ODDS),
+        also=entry.texts("also"),
     )
+    entry.done()
+    if len(set(sign.codes)) < len(sign.codes):
+        raise entry.refusal("different codes", ", ".join(sign.codes))
+    return sign
 
 
-def _rule(table: Table, asset_type: str) -> RuleDraft:
-    mode = _text(table, "mode")
-    if mode not in list(RuleMode):
-        raise _invalid(f"a rule mode of {', '.join(RuleMode)}", repr(mode))
-    severity = _text(table, "severity")
-    parameters = cast("Mapping[str, Scalar]", _table(table, "parameters"))
-    check_rule(_text(table, "name"), _text(table, "metric"), _text(table, "detector"), parameters, severity)
-    return RuleDraft(
-        name=_text(table, "name"),
-        asset_type=None if table.get("every_type") is True else asset_type,
-        metric=_text(table, "metric"),
-        detector=_text(table, "detector"),
-        parameters=parameters,
-        severity=Severity(severity),
-        mode=RuleMode(mode),
+def _rule(entry: Entry, asset_type: str) -> RuleDraft:
+    draft = RuleDraft(
+        name=entry.text("name"),
+        asset_type=None if entry.flag("every_type") else asset_type,
+        metric=entry.text("metric"),
+        detector=entry.text("detector"),
+        parameters=entry.scalars("parameters"),
+        severity=Severity(entry.choice("severity", tuple(Severity))),
+        mode=RuleMode(entry.choice("mode", tuple(RuleMode))),
     )
+    entry.done()
+    try:
+        draft.check()
+    except Refused as refused:
+        raise Refused(
+            refused.name, expected=f"{refused.expected} in {entry.place}", got=refused.got, remedy=refused.remedy
+        ) from refused
+    return draft
 
 
-def _text(table: Table, key: str) -> str:
-    value = table.get(key)
-    if not isinstance(value, str) or not value:
-        raise _invalid(f"a text '{key}'", repr(value))
-    return value
+def _regimes(entry: Entry) -> OperatingRegimes:
+    metric, edges = entry.text("metric"), entry.numbers("edges", -1e300, 1e300)
+    settle_s = entry.number("settle_s", 0, 1e9, default=0.0)
+    entry.done()
+    try:
+        return OperatingRegimes(metric, edges, settle_s)
+    except ValueError as error:
+        raise entry.refusal("regimes that part a metric", str(error)) from error
 
 
-def _number(table: Table, key: str) -> float:
-    return _as_number(table.get(key), key)
-
-
-def _as_number(value: object, key: str) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise _invalid(f"a number '{key}'", repr(value))
-    return float(value)
-
-
-def _list(table: Table, key: str) -> Sequence[object]:
-    value = table.get(key)
-    if not isinstance(value, list):
-        raise _invalid(f"a list '{key}'", repr(value))
-    if key == "window_h" and len(value) != 2:
-        raise _invalid("two numbers 'window_h'", repr(value))
-    return value
-
-
-def _table(table: Table, key: str) -> Table:
-    value = table.get(key)
-    if not isinstance(value, dict):
-        raise _invalid(f"a table '{key}'", repr(value))
-    return value
-
-
-def _tables(table: Table, key: str) -> list[Table]:
-    value = table.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise _invalid(f"a list of tables '{key}'", repr(value))
-    return value
+def _word(entry: Entry, key: str, pattern: re.Pattern[str]) -> str:
+    word = entry.text(key)
+    if not pattern.fullmatch(word):
+        raise entry.refusal(f"a '{key}' like {pattern.pattern}", repr(word)[:100])
+    return word
 
 
 def _invalid(expected: str, got: str) -> Refused:
-    return Refused("invalid_library", expected=expected, got=got, remedy="Correct the library file.")
+    return Refused("invalid_library", expected=expected, got=got[:200], remedy="Correct the library file.")

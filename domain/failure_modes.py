@@ -23,11 +23,21 @@ class FindingSign:
 
 @dataclass(frozen=True, slots=True)
 class EventSign:
-    """Evidence from an event with this ``code`` at most ``within_h`` hours old."""
+    """Evidence from an event with this ``code`` at most ``within_h`` hours old.
+
+    With ``also``, all these other codes must have been told within the same time: some faults announce themselves by
+    a pair of codes of which each alone means nothing.
+    """
 
     code: str
     within_h: float
     log_odds: float
+    also: tuple[str, ...] = ()
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """All codes that the sign asks for."""
+        return (self.code, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +50,26 @@ class PartAgeSign:
 
 
 @dataclass(frozen=True, slots=True)
+class HistorySign:
+    """Evidence from what was found on this asset before.
+
+    ``recurrence_log_odds`` counts when the mode was repaired within the last 30 days: a repair that did not hold
+    (SPEC C5). ``no_fault_log_odds`` counts for each closure of the last 90 days that found no such fault, three at
+    most: here the signs have cried wolf.
+    """
+
+    recurrence_log_odds: float = 0.7
+    no_fault_log_odds: float = -0.7
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """All the signs of a mode. Of several matching signs for the same metric, or events, the strongest counts."""
 
     findings: tuple[FindingSign, ...] = ()
     events: tuple[EventSign, ...] = ()
     part_age: PartAgeSign | None = None
+    history: HistorySign = HistorySign()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +98,10 @@ class FailureMode:
     ``prior`` is the probability in (0, 1) that the mode is under way when nothing is known. At
     ``watch_probability`` a prediction opens, at ``ticket_probability`` it asks for a ticket. The failure is
     expected ``window_from_h`` to ``window_to_h`` hours after the evidence. ``severity`` is 1 (slight) to 10.
+
+    What follows the signature is for people: the maintainable item, the failure mechanism and the failure cause in the
+    words of ISO 14224 ("" where nobody has said), and the ratings of an FMEA (IEC 60812) from 1 to 10: how often the
+    mode occurs, and how hard it is to detect.
     """
 
     code: str
@@ -93,3 +121,11 @@ class FailureMode:
     tasks: tuple[Task, ...]
     parts: tuple[PartNeed, ...]
     signature: Signature
+    item_en: str = ""
+    item_zh: str = ""
+    mechanism_en: str = ""
+    mechanism_zh: str = ""
+    cause_en: str = ""
+    cause_zh: str = ""
+    occurrence: int | None = None
+    detection: int | None = None

@@ -23,6 +23,28 @@ class EvidenceKind(StrEnum):
     FINDING = "finding"
     EVENT = "event"
     PART_AGE = "part_age"
+    HISTORY = "history"
+    RIVAL = "rival"
+
+
+class WindowSource(StrEnum):
+    """Where the interval in which the failure is expected comes from; declared from best known to least."""
+
+    REMAINING_LIFE = "remaining_life"
+    TREND = "trend"
+    MODE = "mode"
+
+
+WINDOW_SOURCE_EN = {
+    WindowSource.REMAINING_LIFE: "remaining useful life of this asset",
+    WindowSource.TREND: "trend towards the limit",
+    WindowSource.MODE: "what is usual for this failure mode",
+}
+WINDOW_SOURCE_ZH = {
+    WindowSource.REMAINING_LIFE: "该设备的剩余使用寿命",
+    WindowSource.TREND: "向限值发展的趋势",
+    WindowSource.MODE: "该失效模式的常见时间",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +63,8 @@ class Contribution:
 class Prediction:
     """A failure mode of one asset with its probability, window, evidence and parts.
 
-    Times are aware UTC on the equipment's clock; ``evidence_at`` is when the newest evidence came in.
+    Times are aware UTC on the equipment's clock; ``evidence_at`` is when the newest evidence came in. The failure is
+    expected from ``window_from`` to ``window_to``, which never lies before the evidence.
     """
 
     asset_id: int
@@ -53,3 +76,4 @@ class Prediction:
     window_to: datetime
     contributions: tuple[Contribution, ...]
     parts: tuple[PartNeed, ...]
+    window_source: WindowSource = WindowSource.MODE

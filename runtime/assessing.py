@@ -18,6 +18,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from detectors.fusion import AssetEvidence, assess
+from detectors.signs import NO_FAULT_REMEMBERED
 from domain.clock import Clock
 from domain.events import COMPONENT_REPLACED, Event
 from domain.failure_modes import FailureMode
@@ -31,12 +32,14 @@ from storage.evidence import (
     fitted_components,
     hold_decisions,
     last_closed,
+    past_closures,
     record_replacement,
 )
 from storage.findings import findings_of_asset
 from storage.library import failure_modes
 from storage.prediction_decisions import fold_into_alias, is_snoozed
 from storage.predictions import close_answered, lapse_watches, open_ticket_of, upsert_prediction
+from storage.remaining_life import of_asset as remaining_life_of_asset
 from storage.rules import all_auto
 from storage.ticket_budget import hold_back, hold_for_flood, is_flooded, let_go, may_open
 
@@ -118,6 +121,8 @@ class _Case:
             events=events_of_asset(connection, asset_id, since=since, until=until),
             installed=fitted,
             last_closed=last_closed(connection, asset_id),
+            remaining=remaining_life_of_asset(connection, asset_id),
+            history=past_closures(connection, asset_id, since=self._claim.times[0] - NO_FAULT_REMEMBERED, until=until),
         )
         return _Known(modes, evidence, fitted)
 

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 
 from psycopg import Connection
 
+from detectors.signs import PastClosure
 from domain.events import Event, EventKind, EventSeverity
 from storage.queries import load
 
@@ -72,6 +73,17 @@ def last_closed(connection: Connection, asset_id: int) -> Mapping[str, datetime]
     """Return until when the evidence for each failure mode, by code, is spent (equipment time)."""
     rows = connection.execute(QUERIES["last_closed"], {"asset_id": asset_id}).fetchall()
     return dict(rows)
+
+
+def past_closures(connection: Connection, asset_id: int, *, since: datetime, until: datetime) -> list[PastClosure]:
+    """Return how tickets about the asset's failure modes ended from ``since`` to ``until``, oldest first.
+
+    Times are the equipment's; a closure that found another mode than expected is about the mode found.
+    """
+    rows = connection.execute(
+        QUERIES["past_closures"], {"asset_id": asset_id, "since": since, "until": until}
+    ).fetchall()
+    return [PastClosure(code, at, repaired) for code, at, repaired in rows]
 
 
 def record_replacement(

@@ -14,10 +14,20 @@ from psycopg import Connection
 
 from detectors.learning import apply
 from detectors.library import Library, parse_library
-from domain.failure_modes import EventSign, FailureMode, FindingSign, PartAgeSign, PartNeed, Signature, Task
+from domain.failure_modes import (
+    EventSign,
+    FailureMode,
+    FindingSign,
+    HistorySign,
+    PartAgeSign,
+    PartNeed,
+    Signature,
+    Task,
+)
 from domain.findings import Direction
 from storage.learning import learnt_modes
 from storage.queries import load
+from storage.regimes import regimes_of, save_regimes
 from storage.rules import install_rule
 
 QUERIES = load("library")
@@ -42,19 +52,30 @@ def install_library(connection: Connection, library: Library, now: datetime) -> 
         {"id": library.asset_type, "name_en": library.name_en, "name_zh": library.name_zh},
     )
     for mode in library.modes:
-        _insert_mode(connection, mode)
+        row = connection.execute(QUERIES["insert_failure_mode"], columns_of(mode)).fetchone()
+        if row is not None:
+            save_needs(connection, row[0], mode)
     for rule in library.rules:
         install_rule(connection, rule, now)
+    if library.regimes is not None and regimes_of(connection, library.asset_type) is None:
+        save_regimes(connection, library.asset_type, library.regimes, now)
 
 
-def _insert_mode(connection: Connection, mode: FailureMode) -> None:
+def columns_of(mode: FailureMode) -> dict[str, object]:
+    """Return the columns of a failure mode's row."""
     columns = {name: getattr(mode, name) for name in FailureMode.__slots__ if name not in ("parts", "signature")}
     columns["skills"] = list(mode.skills)
     columns["tasks"] = json.dumps([asdict(task) for task in mode.tasks])
     columns["signature"] = json.dumps(asdict(mode.signature))
-    row = connection.execute(QUERIES["insert_failure_mode"], columns).fetchone()
-    if row is None:
-        return
+    return columns
+
+
+def save_needs(connection: Connection, failure_mode_id: int, mode: FailureMode) -> None:
+    """Store the parts that the mode needs, instead of those that it needed so far.
+
+    A part that the register knows keeps its names: it may serve other modes too.
+    """
+    connection.execute(QUERIES["drop_needs"], {"failure_mode_id": failure_mode_id})
     for part in mode.parts:
         connection.execute(
             QUERIES["insert_part"], {"number": part.number, "name_en": part.name_en, "name_zh": part.name_zh}
@@ -62,7 +83,7 @@ def _insert_mode(connection: Connection, mode: FailureMode) -> None:
         connection.execute(
             QUERIES["insert_failure_mode_part"],
             {
-                "failure_mode_id": row[0],
+                "failure_mode_id": failure_mode_id,
                 "number": part.number,
                 "quantity": part.quantity,
                 "probability": part.probability,
@@ -105,6 +126,14 @@ def stored_modes(connection: Connection, asset_type: str | None = None) -> dict[
             tasks=tuple(Task(**task) for task in row[15]),
             parts=tuple(needs[row[0]]),
             signature=_signature(row[16]),
+            item_en=row[17],
+            item_zh=row[18],
+            mechanism_en=row[19],
+            mechanism_zh=row[20],
+            cause_en=row[21],
+            cause_zh=row[22],
+            occurrence=row[23],
+            detection=row[24],
         )
         for row in rows
     }
@@ -124,6 +153,8 @@ def _signature(stored: Mapping[str, object]) -> Signature:
     findings = cast("list[dict[str, object]]", stored["findings"])
     events = cast("list[dict[str, object]]", stored["events"])
     age = cast("dict[str, float] | None", stored["part_age"])
+    # Signatures stored before there was a history have none.
+    history = cast("dict[str, float] | None", stored.get("history"))
     return Signature(
         findings=tuple(
             FindingSign(
@@ -136,8 +167,14 @@ def _signature(stored: Mapping[str, object]) -> Signature:
             for sign in findings
         ),
         events=tuple(
-            EventSign(str(sign["code"]), float(cast("float", sign["within_h"])), float(cast("float", sign["log_odds"])))
+            EventSign(
+                code=str(sign["code"]),
+                within_h=float(cast("float", sign["within_h"])),
+                log_odds=float(cast("float", sign["log_odds"])),
+                also=tuple(cast("list[str]", sign.get("also", []))),
+            )
             for sign in events
         ),
         part_age=None if age is None else PartAgeSign(**age),
+        history=HistorySign() if history is None else HistorySign(**history),
     )

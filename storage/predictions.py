@@ -9,11 +9,13 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from domain.failure_modes import PartNeed
 from domain.ids import uuid7
-from domain.predictions import EvidenceKind, Prediction, Stage
+from domain.predictions import Contribution, EvidenceKind, Prediction, Stage, WindowSource
 from storage.queries import load
 
 QUERIES = load("predictions")
+_EVIDENCE = (EvidenceKind.FINDING, EvidenceKind.EVENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,12 @@ class StoredPrediction:
 def upsert_prediction(
     connection: Connection, prediction: Prediction, failure_mode_id: int, now: datetime
 ) -> StoredPrediction:
-    """Open the prediction, or take its evidence into the open one of that mode: stage and probability only rise."""
-    told = [one for one in prediction.contributions if one.kind in (EvidenceKind.FINDING, EvidenceKind.EVENT)]
+    """Open the prediction, or take its evidence into the open one of that mode.
+
+    Stage and probability only rise. The window moves with new evidence or a better source, and narrows otherwise. What
+    is told beside the evidence (prior, age, history, rivals) is always about the highest probability.
+    """
+    told = [one for one in prediction.contributions if one.kind in _EVIDENCE]
     row = connection.execute(
         QUERIES["upsert_prediction"],
         {
@@ -43,11 +49,28 @@ def upsert_prediction(
             "first_evidence_at": min(one.ts for one in told),
             "window_from": prediction.window_from,
             "window_to": prediction.window_to,
+            "window_source": prediction.window_source.value,
+            "sources": [source.value for source in WindowSource],
             "now": now,
         },
     ).fetchone()
     assert row is not None  # an upsert that returns
     prediction_id = row[0]
+    is_likeliest = prediction.probability >= row[2]
+    if is_likeliest:
+        connection.execute(QUERIES["drop_context"], {"prediction_id": prediction_id})
+    _save_reasons(connection, prediction_id, prediction.contributions if is_likeliest else told)
+    _save_parts(connection, prediction_id, prediction.parts)
+    behind = connection.execute(QUERIES["findings_behind"], {"prediction_id": prediction_id}).fetchall()
+    return StoredPrediction(
+        prediction_id,
+        Stage(row[1]),
+        tuple(finding_id for finding_id, _ in behind),
+        tuple(sorted({rule_id for _, rule_id in behind})),
+    )
+
+
+def _save_reasons(connection: Connection, prediction_id: UUID, contributions: Sequence[Contribution]) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             QUERIES["save_contribution"],
@@ -61,9 +84,13 @@ def upsert_prediction(
                     "summary_en": one.summary_en,
                     "summary_zh": one.summary_zh,
                 }
-                for one in prediction.contributions
+                for one in contributions
             ],
         )
+
+
+def _save_parts(connection: Connection, prediction_id: UUID, parts: Sequence[PartNeed]) -> None:
+    with connection.cursor() as cursor:
         cursor.executemany(
             QUERIES["save_predicted_part"],
             [
@@ -73,16 +100,9 @@ def upsert_prediction(
                     "quantity": part.quantity,
                     "probability": part.probability,
                 }
-                for part in prediction.parts
+                for part in parts
             ],
         )
-    behind = connection.execute(QUERIES["findings_behind"], {"prediction_id": prediction_id}).fetchall()
-    return StoredPrediction(
-        prediction_id,
-        Stage(row[1]),
-        tuple(finding_id for finding_id, _ in behind),
-        tuple(sorted({rule_id for _, rule_id in behind})),
-    )
 
 
 def open_ticket_of(connection: Connection, asset_id: int, failure_mode_id: int) -> UUID | None:

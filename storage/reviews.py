@@ -9,6 +9,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from domain.predictions import WINDOW_SOURCE_EN, WINDOW_SOURCE_ZH, WindowSource
 from domain.refusals import Refused
 from storage.casework import open_from_prediction
 from storage.closures import reject_prediction
@@ -42,6 +43,7 @@ class ReviewedPrediction:
     first_evidence_at: datetime
     window_from: datetime
     window_to: datetime
+    window_source: WindowSource
     opened_at: datetime
     updated_at: datetime
     decided_by: int | None
@@ -52,6 +54,16 @@ class ReviewedPrediction:
     held_by_flood_at: datetime | None
     snoozed_until: datetime | None
     merged_into: UUID | None
+
+    @property
+    def window_source_en(self) -> str:
+        """Where the interval comes from, in English."""
+        return WINDOW_SOURCE_EN[WindowSource(self.window_source)]
+
+    @property
+    def window_source_zh(self) -> str:
+        """Where the interval comes from, in Chinese."""
+        return WINDOW_SOURCE_ZH[WindowSource(self.window_source)]
 
 
 def list_predictions(

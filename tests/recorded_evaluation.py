@@ -6,141 +6,46 @@ Event-wise counting, rising edges only.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from detectors.closed_loop import ClosedLoop, Machine, Ticket
+from bench.detection.presses import Call, PressScore, read_presses, score_calls, score_press, total
+from detectors.bank import Bank, Opened
+from detectors.closed_loop import ClosedLoop, Machine, Ticket, rules_of
+from detectors.fusion import AssetEvidence, assess
 from detectors.library import Library
-from domain.events import COMPONENT_REPLACED, Event, EventKind, EventSeverity
-
-# A ticket is right when its component fails within this time after it.
-RIGHT_WITHIN = timedelta(hours=48)
-
-
-@dataclass(frozen=True, slots=True)
-class PressScore:
-    """How good the tickets of the presses were; ``leads_h`` in hours, one for each failure caught."""
-
-    tickets: int
-    right: int
-    failures: int
-    caught: int
-    named_right: int
-    named: int
-    leads_h: tuple[float, ...]
-
-    @property
-    def precision(self) -> float:
-        """Share of tickets followed by the failure they name."""
-        return self.right / max(1, self.tickets)
-
-    @property
-    def recall(self) -> float:
-        """Share of failures preceded by a right ticket."""
-        return self.caught / max(1, self.failures)
-
-    @property
-    def right_part(self) -> float:
-        """Share of the tickets followed by any failure that name a component which failed."""
-        return self.named_right / max(1, self.named)
-
-    @property
-    def early(self) -> float:
-        """Share of all failures with a lead of at least 24 hours."""
-        return sum(lead >= 24 for lead in self.leads_h) / max(1, self.failures)
-
-    def __str__(self) -> str:
-        middle = float(np.median(self.leads_h)) if self.leads_h else 0.0
-        return (
-            f"{self.tickets} tickets for {self.failures} failures: precision {self.precision:.2f}, "
-            f"recall {self.recall:.2f}, right part {self.right_part:.2f}, median lead {middle:.0f} h, "
-            f"lead of 24 h or more for {self.early:.2f}"
-        )
+from domain.findings import Finding
+from domain.predictions import Stage
+from domain.readings import Readings
 
 
 def replay_presses(folder: Path, library: Library) -> tuple[list[Ticket], PressScore]:
     """Replay the Azure machines that have telemetry and score their tickets."""
-    frames = {
-        name: pd.read_csv(folder / f"{name}.csv.gz", parse_dates=["datetime"])
-        for name in ("telemetry", "errors", "maint", "failures")
-    }
-    for frame in frames.values():
-        frame["datetime"] = frame["datetime"].dt.tz_localize("UTC")
-    telemetry = frames["telemetry"]
-    begin, end = telemetry["datetime"].min(), telemetry["datetime"].max()
-    tickets: list[Ticket] = []
-    for machine_id, rows in telemetry.groupby("machineID"):
-        mine = {name: frame[frame["machineID"] == machine_id] for name, frame in frames.items()}
-        machine = Machine(
-            asset_id=int(str(machine_id)),
-            readings=rows.set_index("datetime")[["volt", "rotate", "pressure", "vibration"]],
-            events=_press_events(mine["errors"], mine["maint"], begin, end),
-            installed=_fitted_before(mine["maint"], begin),
-        )
-        tickets.extend(ClosedLoop(library, machine).run())
-    failures = frames["failures"]
-    failures = failures[failures["machineID"].isin(telemetry["machineID"].unique())]
-    failures = failures[(failures["datetime"] > begin) & (failures["datetime"] <= end)]
-    return tickets, score_presses(tickets, failures)
-
-
-def _press_events(errors: pd.DataFrame, maint: pd.DataFrame, begin: datetime, end: datetime) -> list[Event]:
-    events = [
-        Event(at.to_pydatetime(), EventKind.ERROR, str(code), EventSeverity.ERROR)
-        for at, code in zip(errors["datetime"], errors["errorID"], strict=True)
-        if begin <= at <= end
-    ]
-    events += [
-        Event(
-            at.to_pydatetime(),
-            EventKind.OPERATOR,
-            COMPONENT_REPLACED,
-            EventSeverity.INFO,
-            attributes={"component": str(component)},
-        )
-        for at, component in zip(maint["datetime"], maint["comp"], strict=True)
-        if begin <= at <= end
-    ]
-    return sorted(events, key=lambda event: event.ts)
-
-
-def _fitted_before(maint: pd.DataFrame, begin: datetime) -> dict[str, list[datetime]]:
-    fitted: dict[str, list[datetime]] = defaultdict(list)
-    for at, component in zip(maint["datetime"], maint["comp"], strict=True):
-        if at < begin:
-            fitted[str(component)].append(at.to_pydatetime())
-    return fitted
+    presses = [press for press in read_presses(folder) if len(press.machine.readings)]
+    tickets = [ticket for press in presses for ticket in ClosedLoop(library, press.machine).run()]
+    return tickets, total([score_press(press, _calls(tickets)) for press in presses])
 
 
 def score_presses(tickets: Sequence[Ticket], failures: pd.DataFrame) -> PressScore:
     """Compare tickets with failures (columns datetime, machineID, failure)."""
     failed = [
-        (int(machine), str(component), at.to_pydatetime())
+        (int(machine), at.to_pydatetime(), str(component))
         for machine, component, at in zip(failures["machineID"], failures["failure"], failures["datetime"], strict=True)
     ]
-    right, named, named_right = 0, 0, 0
-    first: dict[tuple[int, str, datetime], datetime] = {}
-    for ticket in tickets:
-        component = ticket.prediction.failure_mode.removesuffix("_failure")
-        followed = [
-            one
-            for one in failed
-            if one[0] == ticket.asset_id and timedelta(0) < one[2] - ticket.opened_at <= RIGHT_WITHIN
-        ]
-        named += bool(followed)
-        matching = [one for one in followed if one[1] == component]
-        right += bool(matching)
-        named_right += bool(matching)
-        for one in matching:
-            first[one] = min(ticket.opened_at, first.get(one, ticket.opened_at))
-    leads = tuple((one[2] - at).total_seconds() / 3600 for one, at in first.items())
-    return PressScore(len(tickets), right, len(failed), len(first), named_right, named, leads)
+    return score_calls(_calls(tickets), failed)
+
+
+def _calls(tickets: Sequence[Ticket]) -> list[Call]:
+    return [
+        Call(ticket.asset_id, ticket.prediction.failure_mode.removesuffix("_failure"), ticket.opened_at)
+        for ticket in tickets
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,3 +80,46 @@ def score_windows(opened: Sequence[datetime], windows: Iterable[tuple[pd.Timesta
     inside = tuple(sum(begin <= at <= end for at in opened) for begin, end in spans)
     outside = tuple(at for at in opened if not any(begin <= at <= end for begin, end in spans))
     return WindowScore(inside, outside)
+
+
+# What wear times torque may reach, in min Nm, by the quality of the product.
+STRAIN_ALLOWED = {"L": 11_000.0, "M": 12_000.0, "H": 13_000.0}
+
+
+def milled(file: Path, library: Library) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Judge rows of the AI4I data by the library's rules, each as a machine of its own: all failures, and every fifth.
+
+    Return for each row which components a ticket would name, and the rows with their labelled failures.
+    """
+    rows = pd.read_csv(file)
+    failed = rows[["TWF", "HDF", "PWF", "OSF"]].any(axis="columns")
+    rows = rows[failed | (rows.index % 5 == 0)].reset_index(drop=True)
+    speed, torque, wear = rows["Rotational speed [rpm]"], rows["Torque [Nm]"], rows["Tool wear [min]"]
+    metrics = pd.DataFrame(
+        {
+            "tool_wear_min": wear,
+            "temperature_difference_k": rows["Process temperature [K]"] - rows["Air temperature [K]"],
+            "speed_rpm": speed,
+            "power_w": torque * speed * 2 * math.pi / 60,
+            "strain_percent": 100 * wear * torque / rows["Type"].map(STRAIN_ALLOWED),
+        }
+    )
+    bank = Bank()
+    for number in range(metrics.size):
+        row, column = divmod(number, len(metrics.columns))
+        bank.add_series(number + 1, row, metrics.columns[column], rules_of(library))
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+    ts_us = np.full(metrics.size, round(now.timestamp() * 1e6), np.int64)
+    series = np.arange(1, metrics.size + 1, dtype=np.int32)
+    changes = bank.feed(Readings(series, ts_us, metrics.to_numpy(np.float64).ravel()))
+    findings: dict[int, list[Finding]] = {}
+    for change in changes:
+        if isinstance(change, Opened):
+            findings.setdefault(change.finding.asset_id, []).append(change.finding)
+    components = {mode.code: mode.component for mode in library.modes}
+    named = pd.DataFrame(False, index=rows.index, columns=list(components.values()))
+    for row, found in findings.items():
+        for prediction in assess(library.modes, AssetEvidence(row, found, [], {}, {}), now):
+            if prediction.stage == Stage.TICKET:
+                named.loc[row, components[prediction.failure_mode]] = True
+    return named, rows

@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.bank import Bank, Cleared, Opened
 from detectors.closed_loop import NO_FAULT_AFTER, Machine, Ticket, rules_of
-from detectors.fusion import AssetEvidence, assess
+from detectors.fusion import AssetEvidence, PastClosure, assess
 from detectors.library import Library
 from domain.events import COMPONENT_REPLACED, Event
 from domain.predictions import Stage
@@ -31,6 +31,7 @@ class RowByRow:
         self.events: list[Event] = []
         self.closed: dict = {}
         self.open: dict = {}
+        self.past: list[PastClosure] = []
 
     def run(self) -> list[Ticket]:
         coming = list(self.machine.events)
@@ -64,7 +65,9 @@ class RowByRow:
         self.installed[event.attributes["component"]].append(event.ts)
         for mode in self.library.modes:
             if mode.component == event.attributes["component"]:
-                self.open.pop(mode.code, None)
+                if mode.code in self.open:
+                    del self.open[mode.code]
+                    self.past.append(PastClosure(mode.code, event.ts, True))
                 self.repaired(mode, event.ts)
 
     def close_due(self, at) -> None:
@@ -73,9 +76,11 @@ class RowByRow:
                 del self.open[code]
                 (mode,) = (mode for mode in self.library.modes if mode.code == code)
                 self.repaired(mode, opened_at + self.repaired_after)
+                self.past.append(PastClosure(code, opened_at + self.repaired_after, True))
             elif at >= opened_at + NO_FAULT_AFTER:
                 del self.open[code]
                 self.closed[code] = opened_at + NO_FAULT_AFTER
+                self.past.append(PastClosure(code, opened_at + NO_FAULT_AFTER, False))
 
     def repaired(self, mode, at) -> None:
         self.closed[mode.code] = at
@@ -90,7 +95,7 @@ class RowByRow:
             if finding.opened_at >= recent
         ]
         events = [event for event in self.events if event.ts >= recent]
-        evidence = AssetEvidence(self.machine.asset_id, findings, events, self.installed, self.closed)
+        evidence = AssetEvidence(self.machine.asset_id, findings, events, self.installed, self.closed, self.past)
         for prediction in assess(self.library.modes, evidence, as_of):
             if prediction.stage == Stage.TICKET and prediction.failure_mode not in self.open:
                 self.open[prediction.failure_mode] = as_of

@@ -75,7 +75,7 @@ def test_long_batches_give_the_tickets_that_rows_give(seed: int, repaired_after:
     library, machine = a_library(), a_machine(seed)
     slow = RowByRow(library, machine, repaired_after=repaired_after).run()
     fast = ClosedLoop(library, machine, repaired_after=repaired_after).run()
-    assert len(slow) > 3, "the stream must give something to compare"
+    assert len(slow) >= 3, "the stream must give something to compare"
     assert fast == slow
 
 

@@ -7,11 +7,26 @@ from importlib.resources import files
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detectors.closed_loop import ClosedLoop, Machine, Ticket
-from detectors.library import Library, parse_library
+from detectors.library import Library, RuleDraft, RuleMode, parse_library
+from detectors.library_text import library_as_text
 from domain.events import Event, EventKind, EventSeverity
+from domain.failure_modes import (
+    EventSign,
+    FailureMode,
+    FindingSign,
+    HistorySign,
+    PartAgeSign,
+    PartNeed,
+    Signature,
+    Task,
+)
+from domain.findings import Direction, Severity
 from domain.refusals import Refused
+from domain.regimes import OperatingRegimes
 from simulators.fleet import DEFAULT_ACCELERATION, PERIOD_S, ROSTER, Post
 from simulators.machine import Phase, WearPlan, generator_of
 from storage.library import shipped_libraries
@@ -33,6 +48,7 @@ def test_every_asset_type_that_ships_has_a_library() -> None:
         "bearing_rig",
         "gearbox",
         "hydraulic_rig",
+        "milling",
         "water_rig",
         "turbofan",
     }
@@ -65,9 +81,18 @@ def test_every_mode_says_what_to_do_who_can_and_what_it_is_called(library: Libra
         (("window_h = [24, 336]", "window_h = [24]"), "window_h"),
         (('detector = "cusum"\nseverity', 'detector = "magic"\nseverity'), "one of the detectors"),
         (('direction = "up"', 'direction = "sideways"'), "direction"),
-        (("quantity = 1", "quantity = 0"), "quantity from 1"),
+        (("quantity = 1", "quantity = 0"), "'quantity' of 1 to 10000 in parts 1 'MO-6308' of mode 1 'bearing_wear'"),
         (('code = "bearing_wear"', "code = 7"), "a text 'code'"),
         (("[asset_type]", "[asset_type"), "TOML"),
+        (("severity = 7", "severity = 7\nserverity = 8"), "'serverity'"),
+        (
+            (
+                'metric = "vibration_mm_s"\ndetector = "threshold"\nseverity',
+                'metric = ""\ndetector = "threshold"\nseverity',
+            ),
+            "'metric'",
+        ),
+        (("high = 4.5", "heigh = 4.5"), "in rule 1 'motor.vibration_limit'"),
     ],
 )
 def test_a_library_with_an_error_is_refused_whole(change: tuple[str, str], told: str) -> None:
@@ -118,3 +143,97 @@ def test_the_first_ticket_of_the_fleet_comes_within_two_minutes() -> None:
 def test_a_healthy_machine_gets_no_ticket(post: Post) -> None:
     tickets, _ = lived(post, onset_h=1e9, seconds=1_200)
     assert tickets == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES.keys())
+def test_a_shipped_library_written_as_text_reads_back_equal(library: Library) -> None:
+    """SPEC P1."""
+    assert parse_library(library_as_text(library)) == library
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=30)
+WEIGHT = st.floats(-20, 20).map(lambda value: round(value, 3))
+FINDING_SIGN = st.builds(
+    FindingSign,
+    metric=TEXT,
+    detector=st.sampled_from(["*", "level", "cusum"]),
+    direction=st.sampled_from([None, *Direction]),
+    within_h=st.floats(0, 1000),
+    log_odds=WEIGHT,
+)
+EVENT_SIGN = st.builds(
+    EventSign,
+    code=TEXT,
+    within_h=st.floats(0, 1000),
+    log_odds=WEIGHT,
+    also=st.just(()) | TEXT.map(lambda text: (f"also {text}",)),
+)
+SIGNATURE = st.builds(
+    Signature,
+    findings=st.lists(FINDING_SIGN, min_size=1, max_size=3).map(tuple),
+    events=st.lists(EVENT_SIGN.filter(lambda sign: sign.code not in sign.also), max_size=3).map(tuple),
+    part_age=st.none() | st.builds(PartAgeSign, st.floats(0, 1000), WEIGHT, WEIGHT),
+    history=st.just(HistorySign()) | st.builds(HistorySign, WEIGHT, WEIGHT),
+)
+RATING = st.none() | st.integers(1, 10)
+PART = st.builds(PartNeed, TEXT, TEXT, TEXT, st.integers(1, 9), st.floats(0.01, 1))
+MODE = st.builds(
+    FailureMode,
+    code=st.from_regex(r"[a-z0-9_.-]{1,12}", fullmatch=True),
+    asset_type=st.just("mill"),
+    name_en=TEXT,
+    name_zh=TEXT,
+    effect_en=TEXT,
+    effect_zh=TEXT,
+    severity=st.integers(1, 10),
+    component=TEXT,
+    prior=st.floats(0.001, 0.01),
+    watch_probability=st.floats(0.02, 0.3),
+    ticket_probability=st.floats(0.4, 0.99),
+    window_from_h=st.floats(0, 10),
+    window_to_h=st.floats(11, 1000),
+    skills=st.lists(TEXT, max_size=2).map(tuple),
+    tasks=st.lists(st.builds(Task, TEXT, TEXT), max_size=2).map(tuple),
+    parts=st.lists(PART, max_size=2, unique_by=lambda part: part.number).map(tuple),
+    signature=SIGNATURE,
+    cause_en=st.just("Worn"),
+    cause_zh=TEXT,
+    occurrence=RATING,
+    detection=RATING,
+)
+RULE = st.builds(
+    RuleDraft,
+    name=st.from_regex(r"[a-z0-9_.-]{1,12}", fullmatch=True),
+    asset_type=st.sampled_from([None, "mill"]),
+    metric=TEXT,
+    detector=st.just("level"),
+    parameters=st.fixed_dictionaries({"high": st.floats(1.01, 9)}, optional={"latch": st.booleans()}),
+    severity=st.sampled_from(Severity),
+    mode=st.sampled_from(RuleMode),
+)
+REGIMES = st.none() | st.builds(
+    OperatingRegimes,
+    TEXT,
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=7, unique=True).map(lambda edges: tuple(sorted(edges))),
+    st.floats(0, 1000),
+)
+LIBRARY = st.builds(
+    Library,
+    asset_type=st.just("mill"),
+    name_en=TEXT,
+    name_zh=TEXT,
+    modes=st.lists(MODE, max_size=3, unique_by=lambda mode: mode.code).map(tuple),
+    rules=st.lists(RULE, max_size=3, unique_by=lambda rule: rule.name).map(tuple),
+    regimes=REGIMES,
+)
+
+
+@given(LIBRARY)
+def test_any_library_written_as_text_reads_back_equal(library: Library) -> None:
+    assert parse_library(library_as_text(library)) == library
+
+
+@given(st.text(max_size=60) | st.sampled_from(["[" * 5000, "x = {}", '[asset_type]\nid = "A"']))
+def test_whatever_is_given_as_a_library_is_read_or_refused(text: str) -> None:
+    with pytest.raises(Refused):
+        parse_library(text)

@@ -119,6 +119,8 @@ EVIDENCE_KINDS: Mapping[str, str] = MappingProxyType(
         "finding": N_("Finding"),
         "event": N_("Event"),
         "part_age": N_("Age of the part"),
+        "history": N_("History of the asset"),
+        "rival": N_("Another explanation"),
     }
 )
 

@@ -81,6 +81,21 @@ from (
 join failure_mode as mode on mode.id = spent.failure_mode_id
 group by mode.code;
 
+-- name: past_closures
+-- How tickets about the asset's failure modes ended: the mode that was repaired, or the one expected and not found.
+select mode.code, coalesce(ticket.work_finished_at, ticket.evidence_at) as at, ticket.outcome = 'repaired'
+from ticket
+join failure_mode as mode
+  on mode.id = case
+    when ticket.outcome = 'repaired' then coalesce(ticket.found_failure_mode_id, ticket.failure_mode_id)
+    else ticket.failure_mode_id
+  end
+where ticket.asset_id = %(asset_id)s
+  and ticket.state = 'closed'
+  and ticket.outcome in ('repaired', 'no_fault_found', 'false_alarm')
+  and coalesce(ticket.work_finished_at, ticket.evidence_at) between %(since)s and %(until)s
+order by at, ticket.id;
+
 -- name: record_replacement
 -- Notes that a component was replaced, told by an event.
 insert into component_installation (asset_id, component, installed_at, source)

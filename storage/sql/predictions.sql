@@ -4,28 +4,51 @@
 -- Opens a prediction, or takes what is new into the open one.
 insert into prediction (
   id, asset_id, failure_mode_id, stage, status, probability, evidence_at, first_evidence_at,
-  window_from, window_to, opened_at, updated_at
+  window_from, window_to, window_source, opened_at, updated_at
 )
 values (
   %(id)s, %(asset_id)s, %(failure_mode_id)s, %(stage)s, 'open', %(probability)s, %(evidence_at)s,
-  %(first_evidence_at)s, %(window_from)s, %(window_to)s, %(now)s, %(now)s
+  %(first_evidence_at)s, %(window_from)s, %(window_to)s, %(window_source)s, %(now)s, %(now)s
 )
 on conflict (asset_id, failure_mode_id) where status = 'open' do update
 set
   stage = case when prediction.stage = 'ticket' then 'ticket' else excluded.stage end,
   probability = greatest(prediction.probability, excluded.probability),
   evidence_at = greatest(prediction.evidence_at, excluded.evidence_at),
-  window_from = case
-    when excluded.evidence_at >= prediction.evidence_at then excluded.window_from
-    else prediction.window_from
-  end,
-  window_to = case
-    when excluded.evidence_at >= prediction.evidence_at then excluded.window_to
-    else prediction.window_to
-  end,
+  (window_from, window_to, window_source) = (
+    select moved.window_from, moved.window_to, moved.window_source
+    from (
+      values
+        -- New evidence moves the window.
+        (1, excluded.evidence_at > prediction.evidence_at,
+         excluded.window_from, excluded.window_to, excluded.window_source),
+        -- Of the same evidence a better source moves it too.
+        (2, excluded.evidence_at = prediction.evidence_at
+            and array_position(%(sources)s::text[], excluded.window_source)
+                < array_position(%(sources)s::text[], prediction.window_source),
+         excluded.window_from, excluded.window_to, excluded.window_source),
+        -- The same source can only narrow it.
+        (3, excluded.evidence_at = prediction.evidence_at
+            and excluded.window_source = prediction.window_source
+            and greatest(prediction.window_from, excluded.window_from)
+                < least(prediction.window_to, excluded.window_to),
+         greatest(prediction.window_from, excluded.window_from),
+         least(prediction.window_to, excluded.window_to), prediction.window_source),
+        (4, true, prediction.window_from, prediction.window_to, prediction.window_source)
+    ) as moved (turn, applies, window_from, window_to, window_source)
+    where moved.applies
+    order by moved.turn
+    limit 1
+  ),
   updated_at = excluded.updated_at,
   version = prediction.version + 1
-returning id, stage;
+returning id, stage, probability;
+
+-- name: drop_context
+-- Takes away what was said about a less likely prediction beside its evidence: age, history, rivals.
+delete from prediction_evidence
+where prediction_id = %(prediction_id)s
+  and kind not in ('finding', 'event');
 
 -- name: save_contribution
 -- Adds a piece of evidence, or its newer weight.

@@ -3,6 +3,7 @@
 select prediction.id, prediction.asset_id, asset.site_id, asset.tag, asset.name, failure_mode.code,
        failure_mode.name_en, failure_mode.name_zh, prediction.stage, prediction.status, prediction.probability,
        prediction.evidence_at, prediction.first_evidence_at, prediction.window_from, prediction.window_to,
+       prediction.window_source,
        prediction.opened_at, prediction.updated_at, prediction.decided_by, prediction.decision_reason,
        prediction.version, ticket.code, prediction.held_by_budget_at, prediction.held_by_flood_at, prediction.snoozed_until, prediction.merged_into
 from prediction

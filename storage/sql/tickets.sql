@@ -172,4 +172,5 @@ order by p.name, p.id
 select code, name_en, name_zh
 from failure_mode
 where asset_type_id = %(asset_type_id)s
+  and retired_at is null
 order by code
