@@ -18,33 +18,45 @@ Charting for Quality Improvement (1998), 3.5; interval: F. Garwood, Biometrika 2
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from detectors.backtest import MACHINE_MONTH
-from detectors.bank import Bank, Opened
+from detectors.bank import Opened
 from detectors.catalogue import CATALOGUE
 from detectors.closed_loop import EPOCH, MICROSECOND, History
 from detectors.parameters import Scalar
 from detectors.rules import RuleInForce
 from domain.refusals import Refused
+from domain.regimes import OperatingRegimes
 
 # The search: so many halvings, over limits up to so many times nearer or further than the rule's own.
 HALVINGS = 12
 REACH = (64.0, 16.0, 4.0)
 SMALLEST_PLACE = 0.5**HALVINGS
 IN_ALARM_MAX = 0.1
-# Ratios count from 1, everything else from 0; limits in the series' unit lie between the smallest and largest reading.
-COUNTS_FROM = {"level": 1.0}
+# Ratios and factors count from 1, everything else from 0; limits in the series' unit lie between the smallest and the
+# largest reading.
+FROM_ONE = {("level", "low"), ("level", "high"), ("rate", "factor"), ("flatline", "factor"), ("t2q", "factor")}
 IN_UNITS = {"threshold": ("low_low", "low", "high", "high_high")}
-# What a rule is made quieter with; the further out, the fewer findings.
-LIMITS = ("low_low", "low", "high", "high_high", "limit", "h", "k")
+# What a rule is made quieter with; the further out, the fewer findings. The limit of a trend is the machine's own.
+LIMITS = {
+    "threshold": ("low_low", "low", "high", "high_high"),
+    "rate": ("limit_per_s", "factor"),
+    "flatline": ("factor",),
+    "step": ("limit",),
+    "level": ("low", "high"),
+    "cusum": ("h", "k"),
+    "ewma": ("limit",),
+    "record": ("limit", "mean_limit"),
+    "t2q": ("factor",),
+}
 COVERAGE = 0.9
 Span = tuple[datetime, datetime]
 
@@ -211,7 +223,7 @@ class _Search:
         open_for, watched = timedelta(0), timedelta(0)
         for history, (begin, middle, end) in zip(self._histories, self._halves, strict=True):
             spans = self._excluded.get(history.asset_id, ())
-            watched += len(history.metrics) * (end - begin)
+            watched += _places(history, rule) * (end - begin)
             for opened_at, cleared_at in _episodes(history, rule):
                 open_for += (cleared_at or end) - opened_at
                 if not any(since <= opened_at <= until for since, until in spans):
@@ -230,23 +242,40 @@ def poisson_interval(count: int, coverage: float = COVERAGE) -> tuple[float, flo
     return low, float(gammaincinv(count + 1, 1 - tail))
 
 
+def needs(rule: RuleInForce, regimes: OperatingRegimes | None) -> Callable[[str], bool]:
+    """Return which metrics a replay of the rule needs: those it watches, and the one that tells the regime."""
+    return lambda metric: rule.watches(metric) or (regimes is not None and metric == regimes.metric)
+
+
 def _watched(history: History, rule: RuleInForce) -> History | None:
-    series = [series_id for series_id, metric in history.metrics.items() if rule.watches(metric)]
-    kept = np.isin(history.readings.series_id, series)
-    if not kept.any():
+    if not _judged(history, rule).any():
         return None
+    needed = needs(rule, history.regimes)
+    series = [series_id for series_id, metric in history.metrics.items() if needed(metric)]
+    kept = np.isin(history.readings.series_id, series)
     rows = history.readings
     readings = rows if kept.all() else type(rows)(rows.series_id[kept], rows.ts_us[kept], rows.value[kept])
     return replace(history, metrics={one: history.metrics[one] for one in series}, readings=readings)
 
 
+def _judged(history: History, rule: RuleInForce) -> NDArray[np.bool_]:
+    """Return which rows are of metrics that the rule watches."""
+    watched = [series_id for series_id, metric in history.metrics.items() if rule.watches(metric)]
+    return np.isin(history.readings.series_id, watched)
+
+
+def _places(history: History, rule: RuleInForce) -> int:
+    """Return how many findings of the rule can be open at a time."""
+    watched = [series_id for series_id, metric in history.metrics.items() if rule.watches(metric)]
+    if CATALOGUE[rule.detector].vector is None:
+        return len(watched)
+    return len({history.devices.get(series_id, 0) for series_id in watched})
+
+
 def _episodes(history: History, rule: RuleInForce) -> list[tuple[datetime, datetime | None]]:
     """Return when each finding opened and cleared."""
-    bank = Bank()
-    for series_id, metric in history.metrics.items():
-        bank.add_series(series_id, history.asset_id, metric, [rule])
     found: dict[tuple[int, datetime], datetime | None] = {}
-    for change in bank.feed(history.readings):
+    for change in history.bank([rule]).feed(history.readings):
         if isinstance(change, Opened):
             found[change.finding.series_id, change.finding.opened_at] = None
         else:
@@ -276,8 +305,7 @@ def with_limit(rule: RuleInForce, parameter: str, limit: float) -> RuleInForce:
 
 def limits_of(detector: str) -> list[str]:
     """Return the parameters of a detector that can be calibrated."""
-    fields = {field.name for field in dataclasses.fields(CATALOGUE[detector].parameters)}
-    return [name for name in LIMITS if name in fields]
+    return list(LIMITS.get(detector, ()))
 
 
 def _limit_of(rule: RuleInForce, parameter: str) -> float | None:
@@ -298,7 +326,7 @@ def _scale(
         near, far = _ends_in_units(rule, parameter, histories)
         digits = 4 - math.floor(math.log10(abs(far - near))) if far != near else 6
         return lambda place: round(near + place * (far - near), digits)
-    zero = COUNTS_FROM.get(rule.detector, 0.0)
+    zero = 1.0 if (rule.detector, parameter) in FROM_ONE else 0.0
     if downward:
         # Below a ratio of 1 there is no further than to 0.
         return lambda place: _rounded(zero * (1 - max(place, SMALLEST_PLACE)))
@@ -315,7 +343,7 @@ def _ends_in_units(rule: RuleInForce, parameter: str, histories: Sequence[Histor
 
     The other limits of the rule bound it: they rise.
     """
-    values = np.concatenate([one.readings.value for one in histories])
+    values = np.concatenate([one.readings.value[_judged(one, rule)] for one in histories])
     lowest, middle, highest = float(values.min()), float(np.median(values)), float(values.max())
     beyond = 0.1 * (highest - lowest) or 1.0
     near, far = (middle, lowest - beyond) if parameter.startswith("low") else (middle, highest + beyond)

@@ -32,6 +32,7 @@ from domain.failure_modes import FailureMode
 from domain.findings import Finding
 from domain.predictions import Prediction, Stage
 from domain.readings import Readings
+from domain.regimes import OperatingRegimes
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -68,7 +69,8 @@ class History:
     """The record of one machine as columns.
 
     ``metrics`` maps series ids to metrics, ``readings`` are in series-time order, ``events`` and ``repairs`` in order
-    of time; ``installed`` says when components were fitted before the record begins.
+    of time; ``installed`` says when components were fitted before the record begins. ``devices`` maps series ids to
+    their device where there are several; ``regimes`` are those of the machine's type.
     """
 
     asset_id: int
@@ -77,6 +79,20 @@ class History:
     events: Sequence[Event] = ()
     installed: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
     repairs: Sequence[Repair] = ()
+    devices: Mapping[int, int] = field(default_factory=dict)
+    regimes: OperatingRegimes | None = None
+
+    def bank(self, rules: Sequence[RuleInForce]) -> Bank:
+        """Return a fresh bank that watches the machine with these rules, as ingest would."""
+        bank = Bank()
+        by_device: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        for series_id, metric in self.metrics.items():
+            bank.add_series(series_id, self.asset_id, metric, rules)
+            by_device[self.devices.get(series_id, 0)][metric] = series_id
+        bank.set_regimes(self.asset_id, self.regimes)
+        for device_id, series in by_device.items():
+            bank.watch_group(device_id, self.asset_id, series, rules)
+        return bank
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +121,7 @@ class Loop:
         self._modes = modes
         self._history = history
         self._repaired_after = repaired_after
-        self._bank = Bank()
-        for series_id, metric in history.metrics.items():
-            self._bank.add_series(series_id, history.asset_id, metric, rules)
+        self._bank = history.bank(rules)
         self._installed = defaultdict(list, {name: list(times) for name, times in history.installed.items()})
         self._coming = deque(_in_order_of_time(history))
         self._evidence: dict[tuple[int, int, datetime], Finding] = {}

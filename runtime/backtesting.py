@@ -17,12 +17,13 @@ import structlog
 from psycopg import Connection
 
 from detectors.backtest import MachineResult, backtest, rule_sets
-from detectors.calibrate import Proposal, calibrate
+from detectors.calibrate import Proposal, calibrate, needs
 from detectors.library import RuleDraft
 from detectors.rules import RuleInForce
 from domain.clock import Clock
 from domain.failure_modes import FailureMode
 from domain.refusals import Refused
+from domain.regimes import OperatingRegimes
 from runtime.fanning_out import WorkFailed, fan_out
 from storage import backtests
 from storage.backtest_json import BacktestRequest, CalibrationRequest
@@ -30,6 +31,7 @@ from storage.backtests import Claimed
 from storage.cases import ROWS_MAX, Label, read_case
 from storage.database import connect
 from storage.library import failure_modes
+from storage.regimes import regimes_of
 from storage.rules import rules_in_force
 
 _log = structlog.get_logger()
@@ -50,6 +52,7 @@ class Plan:
     in_force: tuple[RuleInForce, ...]
     labels: tuple[Label, ...] = ()
     repaired_after: timedelta | None = None
+    regimes: OperatingRegimes | None = None
 
 
 def cores() -> int:
@@ -72,6 +75,7 @@ def plan_of(
         tuple(in_force),
         request.labels,
         None if hours is None else timedelta(hours=hours),
+        regimes_of(connection, asset_type),
     )
 
 
@@ -79,7 +83,7 @@ def try_machine(plan: Plan, asset_id: int) -> MachineResult:
     """Read one machine and try the rules on it."""
     with connect(plan.dsn) as connection:
         connection.autocommit = True
-        case = read_case(connection, asset_id, plan.modes, plan.since, plan.until, plan.labels)
+        case = read_case(connection, asset_id, plan.modes, plan.since, plan.until, plan.labels, regimes=plan.regimes)
     return backtest(case, plan.modes, plan.candidate, plan.in_force, repaired_after=plan.repaired_after)
 
 
@@ -92,7 +96,10 @@ def calibrate_machines(
     with connect(plan.dsn) as connection:
         connection.autocommit = True
         for asset_id in asset_ids:
-            case = read_case(connection, asset_id, plan.modes, plan.since, plan.until, plan.labels, rule.watches)
+            needed = needs(rule, plan.regimes)
+            case = read_case(
+                connection, asset_id, plan.modes, plan.since, plan.until, plan.labels, needed, plan.regimes
+            )
             rows += len(case.history.readings)
             if rows > ROWS_MAX:
                 raise ValueError(f"more than {ROWS_MAX:,} readings; choose fewer machines or a shorter span")

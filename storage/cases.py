@@ -19,6 +19,7 @@ from detectors.closed_loop import EPOCH, MICROSECOND, History, Repair
 from domain.events import COMPONENT_REPLACED, Event, EventKind, EventSeverity
 from domain.failure_modes import FailureMode
 from domain.readings import Readings
+from domain.regimes import OperatingRegimes
 from storage.evidence import events_of_asset
 from storage.history import stream_columns
 from storage.queries import load
@@ -54,6 +55,7 @@ def read_case(
     until: datetime,
     labels: Sequence[Label] = (),
     watches: Callable[[str], bool] = lambda _metric: True,
+    regimes: OperatingRegimes | None = None,
 ) -> Case:
     """Return what is known of a machine from ``since`` until before ``until``, only metrics that ``watches`` picks.
 
@@ -63,11 +65,9 @@ def read_case(
     row = connection.execute(QUERIES["machine_to_replay"], period).fetchone()
     if row is None:
         raise LookupError(f"there is no asset {asset_id} any more")
-    series = {
-        int(series_id): str(metric)
-        for series_id, metric in connection.execute(QUERIES["series_to_replay"], period)
-        if watches(metric)
-    }
+    rows = connection.execute(QUERIES["series_to_replay"], period).fetchall()
+    series = {int(series_id): str(metric) for series_id, metric, _ in rows if watches(metric)}
+    devices = {int(series_id): int(device_id) for series_id, _, device_id in rows}
     fittings = _fittings(connection, period, since)
     repairs = [Repair(at, code) for code, at in connection.execute(QUERIES["repairs_of_asset"], period)]
     fitted_before: defaultdict[str, list[datetime]] = defaultdict(list)
@@ -81,7 +81,7 @@ def read_case(
     ]
     events = sorted([*told, *(_replaced(one) for one in fittings if one.at >= since)], key=lambda event: event.ts)
     readings = _read(connection, list(series), since, until)
-    history = History(asset_id, series, readings, events, fitted_before, repairs)
+    history = History(asset_id, series, readings, events, fitted_before, repairs, devices, regimes)
     truths = [*_truths(fittings, repairs, modes, since), *_labelled(labels, asset_id)]
     return Case(row[0], history, truths, *_observed(readings, since))
 

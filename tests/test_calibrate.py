@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from detectors.backtest import MACHINE_MONTH
 from detectors.bank import Bank, Opened
-from detectors.calibrate import calibrate, limits_of, poisson_interval, with_limit
+from detectors.calibrate import LIMITS, calibrate, limits_of, poisson_interval, with_limit
+from detectors.catalogue import CATALOGUE
 from detectors.closed_loop import History
 from domain.readings import Readings
 from domain.refusals import Refused
+from domain.regimes import OperatingRegimes
 from tests.detection_builders import START, START_US, a_rule
 
 HOURS = 24 * 365
@@ -151,7 +154,7 @@ def test_what_cannot_be_calibrated_is_refused_by_name() -> None:
     ]:  # fmt: skip
         with pytest.raises(Refused):
             calibrate(histories, rule, parameter, wanted)
-    assert limits_of("missing") == []
+    assert limits_of("missing") == limits_of("trend") == []
     assert limits_of("threshold") == ["low_low", "low", "high", "high_high"]
 
 
@@ -171,3 +174,41 @@ def test_the_interval_of_a_count_holds_it_and_is_exact(count: int) -> None:
     terms = np.cumsum(np.concatenate([[0.0], np.log(np.arange(1, 400))]))
     below = np.exp(-high + np.arange(count + 1) * np.log(high) - terms[: count + 1]).sum()
     assert below == pytest.approx(0.05)
+
+
+def test_every_limit_that_can_be_calibrated_is_a_parameter_of_its_detector() -> None:
+    for detector, names in LIMITS.items():
+        fields = {field.name for field in dataclasses.fields(CATALOGUE[detector].parameters)}
+        assert set(names) <= fields, detector
+
+
+def two_metrics(values: np.ndarray, load: np.ndarray, regimes: OperatingRegimes | None) -> History:
+    """A machine whose signal (series 5) follows its load (series 6)."""
+    ts_us = START_US + np.arange(len(values), dtype=np.int64) * 3_600_000_000
+    readings = Readings(
+        np.repeat(np.array([5, 6], np.int32), len(values)), np.tile(ts_us, 2), np.concatenate([values, load])
+    )
+    return History(1, {5: "signal", 6: "load"}, readings, regimes=regimes)
+
+
+def test_a_replay_knows_the_operating_regimes() -> None:
+    """SPEC D2: without them every change of load is a fault, and only a limit beyond it is quiet."""
+    load = np.where(np.arange(HOURS) % 200 < 100, 20.0, 80.0)
+    values = correlated(7) + np.where(load > 50, 30.0, 0.0)
+    rule = a_rule("level", metric="signal", consecutive=1, low=None, high=1.5, by_regime=True)
+    regimes = OperatingRegimes("load", (50.0,), 0.0)
+    known, unknown = (calibrate([two_metrics(values, load, told)], rule, "high", 0.2).limit for told in (regimes, None))
+    assert known is not None
+    assert known < 1.6
+    assert unknown is None or unknown > 2 * known
+
+
+def test_a_rule_over_several_metrics_is_replayed_as_ingest_runs_it() -> None:
+    """SPEC D3, D6."""
+    random = np.random.default_rng(3)
+    load = 50 + 10 * random.standard_normal(HOURS)
+    values = 0.2 * load + 0.3 * random.standard_normal(HOURS)
+    rule = a_rule("t2q", metric="*", max_age_s=7_200.0, consecutive=1)
+    proposal = calibrate([two_metrics(values, load, None)], rule, "factor", 0.2)
+    assert proposal.limit is not None
+    assert any(one.findings > 0 for one in proposal.tried), "the rule must have spoken"

@@ -11,8 +11,8 @@ copy (
 ) to stdout (format binary);
 
 -- name: series_to_replay
--- The series of an asset's devices.
-select series.id, series.metric
+-- The series of an asset's devices, each with its device.
+select series.id, series.metric, series.device_id
 from series
 join device on device.id = series.device_id
 where device.asset_id = %(asset_id)s
