@@ -38,7 +38,7 @@ def backtest(
     since: Since,
     until: Until,
     rule: Annotated[
-        list[Path] | None, typer.Option(help="A file with [[rule]] tables to try, as in editions/library.")
+        list[Path] | None, typer.Option(help="A TOML file of rules to try, written as in editions/library.")
     ] = None,
     asset: Asset = None,
     workers: Workers = None,
