@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.compiling import Record, cached_kernel, kernel, overwrite
+from detectors.compiling import Record, cached_kernel, kernel, overwrite, seldom
 from detectors.episode import CLEARED, MICROSECONDS, OPENED, QUIET, Field, state_dtype
 from detectors.pace import BAD, BETWEEN, GAP, HOLD
 from detectors.running import CHANGE
@@ -126,7 +126,8 @@ def build_vector_run(name: str, update: VectorUpdate) -> VectorRun:
 def _build_judge(update: VectorUpdate) -> _Judge:
     """Return the kernel that judges the instant that waits."""
 
-    @kernel
+    # Two places call it; into each of them it would be compiled whole.
+    @seldom
     def judge(
         state: Record,
         assembly: Record,

@@ -66,6 +66,14 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", numba.njit(function, error_model="numpy", forceinline=True))
 
 
+def seldom(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a kernel that other kernels call now and then: once, by itself, instead of into each of its callers.
+
+    Inlining what runs once in a thousand samples makes nothing faster, and made a first start a minute longer.
+    """
+    return cast("Callable[P, R]", numba.njit(function, error_model="numpy"))
+
+
 def cached_kernel(function: Callable[P, R], *, name: str) -> Callable[P, R]:
     """Compile a kernel that Python calls and keep the machine code under ``name``, unique in its package."""
     function.__qualname__ = name

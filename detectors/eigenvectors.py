@@ -9,16 +9,20 @@ import math
 
 import numpy as np
 
-from detectors.compiling import kernel
+from detectors.compiling import seldom
 
 SWEEPS = 60
 
 
-@kernel
+@seldom
 def eigenvectors(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the eigenvalues in falling order and the unit eigenvectors, one a row."""
     size = symmetric.shape[0]
-    a, vectors = symmetric.copy(), np.eye(size)
+    a, vectors = np.empty((size, size)), np.zeros((size, size))
+    for p in range(size):
+        vectors[p, p] = 1.0
+        for q in range(size):
+            a[p, q] = symmetric[p, q]
     for _ in range(SWEEPS):
         off = 0.0
         for p in range(size):
@@ -33,11 +37,23 @@ def eigenvectors(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values = np.empty(size)
     for i in range(size):
         values[i] = a[i, i]
-    order = np.argsort(-values)
-    return values[order], vectors[order]
+    _put_in_order(values, vectors)
+    return values, vectors
 
 
-@kernel
+@seldom
+def _put_in_order(values: np.ndarray, vectors: np.ndarray) -> None:
+    """Let the values fall, each with its row. By hand: numpy's argsort takes seconds to compile."""
+    for i in range(values.size):
+        greatest = i
+        for j in range(i + 1, values.size):
+            greatest = j if values[j] > values[greatest] else greatest
+        values[i], values[greatest] = values[greatest], values[i]
+        for k in range(values.size):
+            vectors[i, k], vectors[greatest, k] = vectors[greatest, k], vectors[i, k]
+
+
+@seldom
 def _rotate(a: np.ndarray, vectors: np.ndarray, p: int, q: int) -> None:
     """Turn the plane of rows p and q so that a[p, q] becomes 0."""
     theta = (a[q, q] - a[p, p]) / (2 * a[p, q])

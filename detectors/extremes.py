@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from detectors.compiling import kernel
+from detectors.compiling import kernel, seldom
 
 KEPT = 32
 
@@ -34,7 +34,7 @@ def keep_greatest(greatest: np.ndarray, seen: int, x: float) -> None:
     greatest[place] = x
 
 
-@kernel
+@seldom
 def tail_quantile(greatest: np.ndarray, seen: int, quantile: float) -> float:
     """Return the quantile of the ``seen`` values of which these are the greatest; 0 when there were none."""
     if seen == 0:

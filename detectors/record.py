@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.compiling import Record, kernel
+from detectors.compiling import Record, kernel, seldom
 from detectors.episode import OPENED, QUIET, EpisodeParameters, advance, claim, state_dtype
 from detectors.parameters import in_range
 
@@ -141,7 +141,7 @@ def _take(state: Record, rule: Record, view: int, x: float, first: int) -> None:
         _learn_range(state, rule, view, x)
 
 
-@kernel
+@seldom
 def _learn_range(state: Record, rule: Record, view: int, x: float) -> None:
     largest, smallest = state.largest[view], state.smallest[view]
     _insert(largest, x, 1)
@@ -154,7 +154,7 @@ def _learn_range(state: Record, rule: Record, view: int, x: float) -> None:
         state.per_range[view] = 1 / state.range[view]
 
 
-@kernel
+@seldom
 def _insert(ranked: np.ndarray, x: float, sign: int) -> None:
     """Put x in its place among the values furthest on the side of ``sign``, the furthest first."""
     place = ranked.size - 1

@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 
-from detectors.compiling import kernel
+from detectors.compiling import seldom
 
 
-@kernel
+@seldom
 def sign_sum(values: np.ndarray, x: float) -> tuple[int, int]:
     """Return how many of the values are above x less how many are below it, and how many equal it."""
     rise, equal = 0, 0
@@ -22,7 +22,24 @@ def sign_sum(values: np.ndarray, x: float) -> tuple[int, int]:
     return rise, equal
 
 
-@kernel
+@seldom
+def put_in_order(values: np.ndarray) -> None:
+    """Sort where they stand, by Shell's method: numpy's sort takes seconds to compile for each kind of array."""
+    gap = 1
+    while gap < values.size // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, values.size):
+            x = values[i]
+            place = i
+            while place >= gap and values[place - gap] > x:
+                values[place] = values[place - gap]
+                place -= gap
+            values[place] = x
+        gap //= 3
+
+
+@seldom
 def count_below(at: np.ndarray, values: np.ndarray, side: int, slope: float) -> int:
     """Return how many pairs have a slope, times ``side``, below ``slope``; ``at`` rises."""
     # A pair has a lesser slope when the later one stands lower over the line of that slope than the earlier one.
@@ -37,7 +54,7 @@ def count_below(at: np.ndarray, values: np.ndarray, side: int, slope: float) -> 
     return below
 
 
-@kernel
+@seldom
 def sorted_slopes(at: np.ndarray, values: np.ndarray, side: int) -> np.ndarray:
     """Return the slopes of all pairs, times ``side``, in rising order; ``at`` rises."""
     slopes = np.empty(values.size * (values.size - 1) // 2, np.float64)
@@ -47,18 +64,18 @@ def sorted_slopes(at: np.ndarray, values: np.ndarray, side: int) -> np.ndarray:
             rise = float(values[later]) - float(values[earlier])
             slopes[count] = side * rise / (at[later] - at[earlier])
             count += 1
-    slopes.sort()
+    put_in_order(slopes)
     return slopes
 
 
-@kernel
+@seldom
 def interval_ranks(pairs: int, reach: float) -> tuple[int, int]:
     """Return the places of the bounds among the sorted slopes; ``reach`` is z times the deviation of S."""
     low = max(int(np.rint((pairs - reach) / 2)) - 1, 0)
     return low, min(int(np.rint((pairs + reach) / 2)), pairs - 1)
 
 
-@kernel
+@seldom
 def deviations_of(confidence: float) -> float:
     """Return z such that a normal value lies within +-z with this probability, by bisection."""
     low, high = 0.0, 40.0

@@ -40,7 +40,7 @@ import numpy as np
 
 from detectors.assembling import MEMBERS, vector_state_dtype
 from detectors.baseline import TRUSTED_AFTER, WINSOR_LIMIT
-from detectors.compiling import Record, kernel
+from detectors.compiling import Record, kernel, seldom
 from detectors.eigenvectors import eigenvectors
 from detectors.episode import MICROSECONDS, OPENED, QUIET, EpisodeParameters, advance, claim
 from detectors.extremes import KEPT, keep_greatest, tail_quantile
@@ -139,7 +139,7 @@ def update(
     return what
 
 
-@kernel
+@seldom
 def _learn(state: Record, rule: Record, ts_us: int, row: np.ndarray, work: np.ndarray) -> None:
     """Take one row into the means and the products; far values count as four spreads off, as in ``baseline.py``."""
     if state.anchored_us == 0:
@@ -167,7 +167,7 @@ def _learn(state: Record, rule: Record, ts_us: int, row: np.ndarray, work: np.nd
         _freeze(state, rule, row.size)
 
 
-@kernel
+@seldom
 def _freeze(state: Record, rule: Record, size: int) -> None:
     """Make spreads and components of what was learnt; a metric that never moved takes no part."""
     correlation = np.zeros((size, size))
@@ -197,7 +197,7 @@ def _freeze(state: Record, rule: Record, size: int) -> None:
     state.learnt = 1
 
 
-@kernel
+@seldom
 def _statistics(state: Record, row: np.ndarray, z: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
     """Return T2 and Q; write the standardised row into ``z`` and the components' t into ``scores``."""
     t2, q = 0.0, 0.0
@@ -214,7 +214,7 @@ def _statistics(state: Record, row: np.ndarray, z: np.ndarray, scores: np.ndarra
     return t2, max(q, 0.0)
 
 
-@kernel
+@seldom
 def _calibrate(state: Record, rule: Record, t2: float, q: float) -> None:
     keep_greatest(state.greatest_t2, state.calibrated_count, t2)
     keep_greatest(state.greatest_q, state.calibrated_count, q)
@@ -227,7 +227,7 @@ def _calibrate(state: Record, rule: Record, t2: float, q: float) -> None:
         state.q_limit = max(rule.factor * reached_q, rule.floor * rule.floor)
 
 
-@kernel
+@seldom
 def _explain(
     state: Record, row: np.ndarray, t2: float, q: float, z: np.ndarray, scores: np.ndarray, change: Record
 ) -> None:

@@ -36,10 +36,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.compiling import Record, kernel
+from detectors.compiling import Record, kernel, seldom
 from detectors.episode import MICROSECONDS, OPENED, QUIET, EpisodeParameters, advance, claim, state_dtype
 from detectors.parameters import in_range
-from detectors.slopes import count_below, deviations_of, interval_ranks, sign_sum, sorted_slopes
+from detectors.slopes import count_below, deviations_of, interval_ranks, put_in_order, sign_sum, sorted_slopes
 
 BLOCKS = 100
 PARTS = 16
@@ -143,7 +143,7 @@ def _next_part(state: Record, rule: Record, ts_us: int, value: float, gap: bool,
     return what
 
 
-@kernel
+@seldom
 def _finish_block(state: Record) -> None:
     """Take the median of the block's parts into the ring, what is older than the span out of it, and keep S."""
     values, blocks = state.ring_value, state.ring_block
@@ -159,7 +159,8 @@ def _finish_block(state: Record) -> None:
     for i in range(count):
         values[i] = values[i + gone]
         blocks[i] = blocks[i + gone]
-    part_means = np.sort(state.part_means[: state.parts])
+    part_means = state.part_means[: state.parts]
+    put_in_order(part_means)
     half = state.parts // 2
     median = part_means[half] if state.parts % 2 else (part_means[half - 1] + part_means[half]) / np.float32(2)
     rise, equal = sign_sum(values[:count], median)
@@ -172,7 +173,7 @@ def _finish_block(state: Record) -> None:
     state.parts = 0
 
 
-@kernel
+@seldom
 def _judge(state: Record, rule: Record, ts_us: int, block_us: int, gap: bool, change: Record) -> int:
     count = state.medians
     variance = (count * (count - 1) * (2 * count + 5) - state.ties) / 18
@@ -190,7 +191,7 @@ def _judge(state: Record, rule: Record, ts_us: int, block_us: int, gap: bool, ch
     return what
 
 
-@kernel
+@seldom
 def _reaches(state: Record, rule: Record, ts_us: int, block_us: int, side: int, limit: float, deviation: float) -> bool:
     """Say whether the trend reaches the limit soon enough. Counts slopes, which is far cheaper than to sort them."""
     values, blocks, count = state.ring_value[: state.medians], state.ring_block[: state.medians], state.medians
@@ -209,24 +210,34 @@ def _reaches(state: Record, rule: Record, ts_us: int, block_us: int, side: int, 
     )
 
 
-@kernel
+@seldom
+def _newest(state: Record) -> np.ndarray:
+    """Return the medians of the newest blocks in rising order."""
+    newest = np.empty(LEVEL_BLOCKS, np.float32)
+    for i in range(LEVEL_BLOCKS):
+        newest[i] = state.ring_value[state.medians - LEVEL_BLOCKS + i]
+    put_in_order(newest)
+    return newest
+
+
+@seldom
 def _distances(state: Record, side: int, limit: float) -> tuple[float, float, float]:
     """Return how far the nearest, the middle and the furthest of the newest blocks are from the limit; at least 0."""
-    newest = np.sort(state.ring_value[state.medians - LEVEL_BLOCKS : state.medians])
+    newest = _newest(state)
     nearest = limit - (state.origin + newest[LEVEL_BLOCKS - 1 if side > 0 else 0])
     middle = limit - (state.origin + newest[LEVEL_BLOCKS // 2])
     furthest = limit - (state.origin + newest[0 if side > 0 else LEVEL_BLOCKS - 1])
     return max(0.0, side * nearest), max(0.0, side * middle), max(0.0, side * furthest)
 
 
-@kernel
+@seldom
 def _lag_us(state: Record, ts_us: int, block_us: int) -> float:
     """Return how long ago the level was that of the middle one of the newest blocks."""
     middle = state.first_block + state.ring_block[state.medians - 1 - LEVEL_BLOCKS // 2] + 0.5
     return float(ts_us - middle * block_us)
 
 
-@kernel
+@seldom
 def _describe(
     state: Record, ts_us: int, block_us: int, side: int, limit: float, deviation: float, change: Record
 ) -> float:
@@ -246,5 +257,4 @@ def _describe(
     change.extra[3] = max(0.0, nearest / high - lag_s)
     change.extra[4] = max(0.0, distance / slope - lag_s)
     change.extra[5] = at_latest_s if at_latest_s <= (blocks[count - 1] - blocks[0] + 1) * block_s else math.nan
-    newest = np.sort(values[count - LEVEL_BLOCKS :])
-    return float(state.origin) + float(newest[LEVEL_BLOCKS // 2])
+    return float(state.origin) + float(_newest(state)[LEVEL_BLOCKS // 2])
