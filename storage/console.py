@@ -73,7 +73,10 @@ class TicketFilter:
 
 @dataclass(frozen=True, slots=True)
 class PredictionRow:
-    """A prediction in the list; times are equipment time. ``ticket_code`` is its newest ticket."""
+    """A prediction in the list; times are equipment time. ``ticket_code`` is its newest ticket.
+
+    ``held_by_budget_at`` and ``snoozed_until`` are wall time, None while nothing keeps it from opening its ticket.
+    """
 
     id: UUID
     status: str
@@ -93,17 +96,40 @@ class PredictionRow:
     effect_en: str
     effect_zh: str
     ticket_code: str | None
+    failure_mode_id: int
+    failure_mode: str
+    asset_type: str
+    held_by_budget_at: datetime | None
+    snoozed_until: datetime | None
+    merged_into: UUID | None
+    window_source: str
+    is_window_corrected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModeName:
+    """What a failure mode is called. One that is retired is no longer looked for."""
+
+    id: int
+    code: str
+    name_en: str
+    name_zh: str
+    is_retired: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """One contribution to a prediction: how far it moved the log-odds (natural logarithm)."""
+    """One contribution to a prediction: how far it moved the log-odds (natural logarithm).
+
+    ``reference`` names what spoke: the id of a finding, an event's code and time, the code of a mode or component.
+    """
 
     kind: str
     ts: datetime
     log_odds: float
     summary_en: str
     summary_zh: str
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +261,11 @@ def prediction_row(connection: Connection, prediction_id: UUID) -> PredictionRow
     asked = {"id": prediction_id, "sites": None, "status": None, "asset_id": None, "limit": 1}
     row = connection.execute(QUERIES["prediction_rows"], asked).fetchone()
     return None if row is None else PredictionRow(*row)
+
+
+def mode_names(connection: Connection, asset_type: str) -> list[ModeName]:
+    """Return the failure modes of an asset type by what people call them, in the order of their codes."""
+    return [ModeName(*row) for row in connection.execute(QUERIES["mode_names"], {"asset_type": asset_type})]
 
 
 def contributions(connection: Connection, prediction_id: UUID) -> list[Weight]:

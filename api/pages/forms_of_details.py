@@ -110,6 +110,7 @@ DETAIL_FORMS: Sequence[str] = (
     N_("{least} to {most} characters, none of control"),
     N_("{least} to {most} characters, as m/s2"),
     N_("{least} to {most} samples per second"),
+    N_("{least} to {most} turns a minute, or none"),
     N_("at most {most} and no NUL"),
     N_("a name of at most {most} and a text of at most {more} characters, no NUL"),
     N_("milliseconds since 1970 or RFC 3339 with a zone"),

@@ -1,4 +1,4 @@
-"""The planner's inbox: what is predicted, on which evidence, and the decision: a ticket, or no with a reason."""
+"""The planner's inbox: what is predicted, on which evidence, and the decision: a ticket, no, or something between."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from psycopg import Connection
 
 from api.dependencies import Database, DecidePrediction, Now, ReadDetection
 from api.identity import Caller
-from api.pages.access import may
-from api.pages.forms import PostedForm, text
+from api.pages import prediction_words
+from api.pages.forms import FRESH, PostedForm, Typed, text, typed
+from api.pages.prediction_view import edit_body, merge_body, prediction_context, snooze_body
 from api.pages.rendering import frame, page, refused_status, shown
-from api.pages.ticket_view import plots_of
-from api.permissions import Action
 from api.problems import unknown
+from api.routes import predictions as routes
 from domain.refusals import Refused
 from storage import console, reviews
 from storage.console import PredictionRow
-from storage.supply import expected_parts
 
 router = APIRouter()
 
@@ -41,7 +40,7 @@ def list_predictions(
         zones = console.site_zones(connection)
     framed = frame(request, caller.person, "predictions")
     context = {"predictions": rows, "zones": zones, "status": wanted, "limit": LIST_MAX}
-    return page(request, framed, "predictions.html", context)
+    return page(request, framed, "predictions.html", {**context, "prediction_words": prediction_words})
 
 
 @router.get("/predictions/{prediction_id}")
@@ -63,7 +62,7 @@ def confirm(
             _visible(connection, caller, prediction_id)
             code = reviews.confirm(connection, prediction_id, caller.person.id, reason, now)
     except Refused as refusal:
-        return _prediction_page(request, caller, database, prediction_id, now, refusal=refusal)
+        return _prediction_page(request, caller, database, prediction_id, now, refusal, typed("confirm", form))
     return RedirectResponse(f"/tickets/{code}", status_code=303)
 
 
@@ -85,7 +84,49 @@ def reject(
             _visible(connection, caller, prediction_id)
             reviews.reject(connection, prediction_id, caller.person.id, reason, now)
     except Refused as refusal:
-        return _prediction_page(request, caller, database, prediction_id, now, refusal=refusal, reason=reason)
+        return _prediction_page(request, caller, database, prediction_id, now, refusal, typed("reject", form))
+    return RedirectResponse(f"/predictions/{prediction_id}", status_code=303)
+
+
+@router.post("/predictions/{prediction_id}/snooze")
+def snooze(
+    prediction_id: UUID, form: PostedForm, request: Request, caller: DecidePrediction, database: Database, now: Now
+) -> Response:
+    """Let the prediction open no ticket by itself for a while."""
+    posted = typed("snooze", form)
+    try:
+        body = snooze_body(posted, _zone(database, caller, prediction_id), now)
+        routes.snooze(prediction_id, caller, body, database, now)
+    except Refused as refusal:
+        return _prediction_page(request, caller, database, prediction_id, now, refusal, posted)
+    return RedirectResponse(f"/predictions/{prediction_id}", status_code=303)
+
+
+@router.post("/predictions/{prediction_id}/merge")
+def merge(
+    prediction_id: UUID, form: PostedForm, request: Request, caller: DecidePrediction, database: Database, now: Now
+) -> Response:
+    """Fold the prediction into another one of the asset and go there."""
+    posted = typed("merge", form)
+    try:
+        body = merge_body(posted)
+        routes.merge(prediction_id, caller, body, database, now)
+    except Refused as refusal:
+        return _prediction_page(request, caller, database, prediction_id, now, refusal, posted)
+    return RedirectResponse(f"/predictions/{body.into}", status_code=303)
+
+
+@router.post("/predictions/{prediction_id}/edit")
+def edit(
+    prediction_id: UUID, form: PostedForm, request: Request, caller: DecidePrediction, database: Database, now: Now
+) -> Response:
+    """Correct the failure mode or the window."""
+    posted = typed("edit", form)
+    try:
+        body = edit_body(posted, _zone(database, caller, prediction_id))
+        routes.edit(prediction_id, caller, body, database, now)
+    except Refused as refusal:
+        return _prediction_page(request, caller, database, prediction_id, now, refusal, posted)
     return RedirectResponse(f"/predictions/{prediction_id}", status_code=303)
 
 
@@ -95,30 +136,21 @@ def _prediction_page(
     database: Database,
     prediction_id: UUID,
     now: datetime,
-    *,
     refusal: Refused | None = None,
-    reason: str = "",
+    posted: Typed = FRESH,
 ) -> HTMLResponse:
     framed = frame(request, caller.person, "predictions", here=f"/predictions/{prediction_id}")
     with database.connection() as connection:
-        context = _context(connection, caller, prediction_id, now)
-    told = {"refusal": shown(refusal, framed.language) if refusal is not None else None, "reason": reason}
+        row = _visible(connection, caller, prediction_id)
+        context = prediction_context(connection, caller, row, framed.language, now)
+    told = {"refusal": shown(refusal, framed.language) if refusal is not None else None, "typed": posted}
     return page(request, framed, "prediction.html", {**context, **told}, status=refused_status(refusal))
 
 
-def _context(connection: Connection, caller: Caller, prediction_id: UUID, now: datetime) -> dict[str, object]:
-    row = _visible(connection, caller, prediction_id)
-    findings = console.finding_rows(connection, prediction_id=prediction_id)
-    return {
-        "prediction": row,
-        "zone": console.site_zones(connection)[row.site_id],
-        "weights_list": console.contributions(connection, prediction_id),
-        "parts": expected_parts(connection, prediction_id, now),
-        "plots": plots_of(connection, findings),
-        "may_decide": row.status == "open"
-        and row.ticket_code is None
-        and may(caller.person, Action.DECIDE_PREDICTION, row.site_id),
-    }
+def _zone(database: Database, caller: Caller, prediction_id: UUID) -> str:
+    """Return the zone in which the times of the prediction's forms are typed."""
+    with database.connection() as connection:
+        return console.site_zones(connection)[_visible(connection, caller, prediction_id).site_id]
 
 
 def _visible(connection: Connection, caller: Caller, prediction_id: UUID) -> PredictionRow:

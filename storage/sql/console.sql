@@ -92,7 +92,9 @@ select (select min(before.ts)
 select prediction.id, prediction.status, prediction.stage, prediction.probability, prediction.evidence_at,
        prediction.window_from, prediction.window_to, prediction.version, prediction.decision_reason, asset.id,
        asset.site_id, asset.tag, asset.name, failure_mode.name_en, failure_mode.name_zh, failure_mode.effect_en,
-       failure_mode.effect_zh, ticket.code
+       failure_mode.effect_zh, ticket.code, failure_mode.id, failure_mode.code, asset.asset_type_id,
+       prediction.held_by_budget_at, prediction.snoozed_until, prediction.merged_into,
+       prediction.window_source, prediction.window_corrected_at is not null
 from prediction
 join asset on asset.id = prediction.asset_id
 join failure_mode on failure_mode.id = prediction.failure_mode_id
@@ -111,10 +113,17 @@ order by prediction.status = 'open' desc, prediction.stage = 'ticket' desc, pred
          prediction.updated_at desc
 limit %(limit)s
 
+-- name: mode_names
+-- The failure modes of an asset type by what people call them, retired ones too: decisions speak of them.
+select id, code, name_en, name_zh, retired_at is not null
+from failure_mode
+where asset_type_id = %(asset_type)s
+order by code
+
 -- name: contributions
 -- What moved a prediction, the strongest first.
 select prediction_evidence.kind, prediction_evidence.ts, prediction_evidence.log_odds,
-       prediction_evidence.summary_en, prediction_evidence.summary_zh
+       prediction_evidence.summary_en, prediction_evidence.summary_zh, prediction_evidence.reference
 from prediction_evidence
 where prediction_evidence.prediction_id = %(prediction_id)s
 order by prediction_evidence.kind = 'prior' desc, abs(prediction_evidence.log_odds) desc
