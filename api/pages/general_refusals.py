@@ -155,6 +155,18 @@ GENERAL: Mapping[str, General] = MappingProxyType(
             N_("The rule contradicts itself, or names what is not known."),
             N_("Correct what is named."),
         ),
+        "invalid_regimes": General(
+            N_("The regimes contradict themselves, or name a metric or a type that is not known."),
+            N_("Correct what is named."),
+        ),
+        "invalid_backtest": General(
+            N_("The backtest contradicts itself, or asks for what is not stored."),
+            N_("Correct what is named."),
+        ),
+        "too_many_backtests": General(
+            N_("As many backtests wait as may wait at once."),
+            N_("Wait a while, then try again."),
+        ),
         "invalid_library": General(
             N_("The file of failure modes contradicts itself."),
             N_("Correct the file."),
