@@ -304,7 +304,9 @@ def test_only_who_leads_at_the_site_decides(console, worn, loose, command):
     mixed = an_actor(person_id, Role.ENGINEER)
     for actor, status in ((console.house.near, 403), (console.house.requester, 403), (elsewhere, 404), (mixed, 404)):
         with console.reader(actor) as browser:
-            assert browser.post(f"/predictions/{worn}/{command}", data=forms[command]).status_code == status
+            refused = browser.post(f"/predictions/{worn}/{command}", data=forms[command])
+            assert refused.status_code == status
+            assert "Main motor" not in refused.text, "a refusal shows nothing of another site"
     assert decisions(console) == 0
     for actor in (console.house.near, mixed):
         assert f"/{command}" not in page_of(console, actor, worn)
