@@ -220,6 +220,7 @@ class DetectionPolicyBody(Asked):
     """The policy `detection`; editions/policy/detection.toml says what each field means."""
 
     budget: BudgetBody
+    flood: Annotated[dict[LowWord, int | Number], Field(max_length=20)]
     learning: Annotated[dict[LowWord, int | Number], Field(max_length=20)]
     trust: Annotated[dict[LowWord, int | Number], Field(max_length=20)]
 

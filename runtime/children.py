@@ -276,7 +276,10 @@ class Child:
             self._alive.release()
         identity = identify(self._process.pid)
         if identity is not None:
-            self._record.write_text(json.dumps({"pid": identity.pid, "started": identity.started}))
+            # Whole or not at all: whoever reads while it is written must not find half a record.
+            written = self._record.with_suffix(".new")
+            written.write_text(json.dumps({"pid": identity.pid, "started": identity.started}))
+            written.replace(self._record)
 
     def ask_to_stop(self) -> None:
         """Send the first stop signal and do not wait; `stop` does that."""

@@ -43,7 +43,8 @@ def test_any_interleaving_of_a_complete_stream_ends_without_a_gap(lanes, is_know
     come = arrivals(is_alarm, turns)
     for place, (number, is_early) in enumerate(come):
         if place == restart_after:
-            track = SequenceTrack(1, track.last, (FIRST + place) * 10, track.gaps, track.ahead)
+            newest_us = max((one * 10 for one, _ in come[:place]), default=(FIRST - 1) * 10)
+            track = SequenceTrack(1, track.last, newest_us, track.gaps, track.ahead)
             for again, was_early in come[max(0, place - 3) : place]:
                 track.accept(again, again * 10, is_early=was_early)
         track.accept(number, number * 10, is_early=is_early)

@@ -10,7 +10,7 @@ from psycopg import Connection
 from api.boundary import BASE_PATH
 from api.dependencies import ChangeRules, Database, Now, ReadDetection
 from api.detection_schemas import NewRegimes, RegimesShape
-from api.routes.answers import CHANGE_ANSWERS, SIGNED_IN_ANSWERS
+from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS
 from domain.refusals import Refused
 from domain.regimes import OperatingRegimes
 from storage.regimes import read_regimes, save_regimes
@@ -19,7 +19,7 @@ router = APIRouter(prefix=BASE_PATH, tags=["detection"])
 AssetType = Annotated[str, Path(max_length=64)]
 
 
-@router.get("/asset-types/{asset_type}/operating-regimes", responses=SIGNED_IN_ANSWERS)
+@router.get("/asset-types/{asset_type}/operating-regimes", responses=RECORD_ANSWERS)
 def show_regimes(caller: ReadDetection, database: Database, asset_type: AssetType) -> RegimesShape:
     """Return which metric tells the regime of these machines and where its range is cut."""
     with database.connection() as connection:
