@@ -201,10 +201,27 @@ def answers_of(connection: Connection, backtest_id: int) -> list[Answer]:
     ]
 
 
+def cancel(connection: Connection, backtest: Backtest, now: datetime) -> bool:
+    """Cancel a backtest that is not done; one that is stays as it is, and the answer is False."""
+    return connection.execute(QUERIES["cancel_backtest"], {"id": backtest.id, "now": now}).fetchone() is not None
+
+
 def remove(connection: Connection, backtest: Backtest, now: datetime) -> None:
     """Cancel a backtest that is not done, remove one that is."""
-    if connection.execute(QUERIES["cancel_backtest"], {"id": backtest.id, "now": now}).fetchone() is None:
+    if not cancel(connection, backtest, now):
         connection.execute(QUERIES["delete_backtest"], {"id": backtest.id})
+
+
+def types_to_try(connection: Connection, sites: Collection[str] | None) -> dict[str, datetime | None]:
+    """Return the asset types of the machines at ``sites`` (None: all) with the time of their newest reading."""
+    asked = {"sites": None if sites is None else list(sites)}
+    return {str(asset_type): newest for asset_type, newest in connection.execute(QUERIES["types_to_try"], asked)}
+
+
+def names_of(connection: Connection, asked: Collection[Backtest]) -> dict[int, str]:
+    """Return the names of who asked for these backtests, by the person's id."""
+    ids = sorted({one.asked_by for one in asked if one.asked_by is not None})
+    return {int(key): str(name) for key, name in connection.execute(QUERIES["names_of_askers"], {"ids": ids})}
 
 
 def claim_next(connection: Connection, now: datetime) -> Claimed | None:

@@ -20,18 +20,23 @@ from domain.refusals import REFUSALS, Refused
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Whose refusals the pages of predictions, devices, quarantine, feeds, tables, adoption and broker access show.
+# Whose refusals the pages of predictions, devices, quarantine, feeds, tables, adoption, broker access and backtests
+# show.
 PLACES = (
     "api/adoption_schemas.py", "api/dependencies.py", "api/files.py", "api/identity.py", "api/quarantine_schemas.py",
     "api/register_columns.py", "api/register_schemas.py", "api/register_tables.py", "api/spreadsheet_child.py",
-    "api/spreadsheets.py", "api/pages/adoption.py", "api/pages/broker_access.py", "api/pages/devices.py",
+    "api/spreadsheets.py", "api/pages/adoption.py", "api/pages/backtests.py",
+    "api/pages/broker_access.py", "api/pages/devices.py",
     "api/pages/feeds.py", "api/pages/forms.py", "api/pages/gateways.py", "api/pages/prediction_view.py",
     "api/pages/predictions.py", "api/pages/quarantine.py",
     "api/pages/register_files.py", "api/pages/service_health.py", "api/problems.py",
-    "api/routes/device_credentials.py", "api/routes/devices.py", "api/routes/feeds.py", "api/routes/health.py",
+    "api/routes/backtests.py", "api/routes/device_credentials.py", "api/routes/devices.py", "api/routes/feeds.py",
+    "api/routes/health.py",
     "api/routes/quarantine.py", "api/routes/register_files.py", "api/routes/register_import.py",
-    "api/routes/unknown_devices.py", "domain/broker_grants.py", "domain/topic_filters.py", "runtime/dialects.py",
-    "storage/adoption.py", "storage/assets.py", "storage/device_credentials.py", "storage/feeds.py",
+    "api/routes/unknown_devices.py", "detectors/parameters.py", "detectors/rules.py",
+    "domain/broker_grants.py", "domain/topic_filters.py", "runtime/dialects.py",
+    "storage/adoption.py", "storage/assets.py", "storage/backtests.py", "storage/device_credentials.py",
+    "storage/feeds.py",
     "storage/importers.py", "storage/importing.py", "storage/prediction_decisions.py",
     "storage/quarantine.py", "storage/register_files.py",
     "storage/register_import.py", "storage/reviews.py", "storage/sites.py",

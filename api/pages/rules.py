@@ -45,6 +45,7 @@ def list_rules(request: Request, caller: ReadDetection, database: Database, now:
         "scores": {one.name: one for one in scores if one.version is None},
         "proposals": {one.rule: one for one in waiting},
         "credibility": policy.trust.credibility,
+        "sees_backtests": may(caller.person, Action.READ_BACKTESTS),
     }
     return page(request, frame(request, caller.person, "rules"), "rules.html", context)
 
@@ -110,6 +111,7 @@ def _rule_page(
         context = _context(connection, now, name)
     told = {
         "may_change": may(caller.person, Action.CHANGE_RULES) and places_of(caller, Action.CHANGE_RULES) is None,
+        "sees_backtests": may(caller.person, Action.READ_BACKTESTS),
         "refusal": shown(refusal, framed.language) if refusal is not None else None,
         "reason": reason,
     }

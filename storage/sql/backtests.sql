@@ -10,6 +10,21 @@ where asset_type_id = %(asset_type)s
 order by id
 limit %(limit)s;
 
+-- name: types_to_try
+-- The asset types of the machines at the sites, each with the time of its newest reading.
+select asset.asset_type_id, max(device.last_reading_at)
+from asset
+left join device on device.asset_id = asset.id
+where %(sites)s::text[] is null or asset.site_id = any(%(sites)s)
+group by asset.asset_type_id
+order by asset.asset_type_id;
+
+-- name: names_of_askers
+-- The names of people who asked for backtests.
+select id, name
+from person
+where id = any(%(ids)s);
+
 -- name: count_waiting
 -- How many backtests are not done yet.
 select count(*)
