@@ -63,6 +63,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for marker in sorted(missing.intersection(mark.name for mark in item.iter_markers())):
             item.add_marker(pytest.mark.skip(reason=f"left out: {marker} is missing ({NEEDS[marker][1]})"))
+    # Files that take minutes come first: at the end they would keep one worker busy and the other idle.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
