@@ -178,9 +178,9 @@ def test_the_arithmetic_is_shown(api, pool):
         ).fetchone()
     untold = api.get(f"/failure-modes/{mode_id}/learning", Role.ENGINEER).json()
     assert (untold["learnt"], untold["mode"]) == (None, untold["library"])
-    stub = House(asset_id, mode_id, series_id, rule_id, *([None] * 6))  # type: ignore[arg-type]
+    other_house = House(asset_id, mode_id, series_id, rule_id, *([None] * 6))  # type: ignore[arg-type]
     with pool.connection() as connection:
-        lessons(connection, stub, right=2, wrong=6)
+        lessons(connection, other_house, right=2, wrong=6)
         learn_what_is_due(connection, api.clock)
     shown = api.get(f"/failure-modes/{mode_id}/learning", Role.ENGINEER)
     assert shown.status_code == 200, shown.text
