@@ -12,7 +12,9 @@ WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 run: $(VENV)/.run
 	$(BIN)/wearsight demo
 
+# Compiled once before the workers start, or each of them would compile the same.
 test: $(VENV)/.dev
+	$(BIN)/python -m runtime.compiling
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.dev

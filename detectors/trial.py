@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,12 +60,12 @@ def _indexed(changes: Sequence[FindingChange], ts_us: NDArray[np.int64]) -> list
     return found
 
 
-def warm_up() -> None:
-    """Compile every kernel, or load its machine code: seconds on the first start, so not in the middle of work."""
+def warm_up(detectors: Iterable[str] = tuple(CATALOGUE)) -> None:
+    """Compile every kernel these need, or load its machine code: seconds at first, so not in the middle of work."""
     bank = Bank()
     rules = [
-        RuleInForce(number, spec.name, 1, "*", spec.name, spec.least, Severity.LOW, shadow=True)
-        for number, spec in enumerate(CATALOGUE.values(), start=1)
+        RuleInForce(number, name, 1, "*", name, CATALOGUE[name].least, Severity.LOW, shadow=True)
+        for number, name in enumerate(detectors, start=1)
     ]
     bank.set_regimes(1, OperatingRegimes("warm-up", (1.0,), 0.0))
     metrics = {"warm-up": 1, "warm-up too": 2}

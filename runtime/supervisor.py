@@ -28,6 +28,7 @@ from runtime.answering import QUERIES, api_is_well, check_database, http_address
 from runtime.broker_access import internal_address
 from runtime.broker_probe import parse_broker_url, probe_broker
 from runtime.children import AlreadyRunningError, Child, FileLock, ServiceError, signature
+from runtime.compiling import PACKAGES, Compiling, where_code_is_kept
 from runtime.embedded_broker import LoopbackBroker
 from runtime.embedded_postgres import EmbeddedPostgres
 from runtime.log_files import keep_short, last_line
@@ -41,8 +42,6 @@ from storage.service_alarms import expect
 
 SLICE_VARIABLE = f"{PREFIX}INGEST_SLICE"
 TOKEN_NAME = "wearsight up"
-# The folder that holds our packages: the repository, or site-packages.
-_PACKAGES = Path(__file__).resolve().parent.parent
 APPLICATION_NAME = "wearsight-{}"
 _LOCK_FILE = "wearsight.lock"
 _PROCESS_ANSWERS_WITHIN_S = 90.0
@@ -86,6 +85,7 @@ class Supervisor:
         self._admission: Admission | None = None
         self._tries = {"database": 0, "broker": 0}
         self._server_started_s = {"database": 0.0, "broker": 0.0}
+        self._compiling = Compiling(self._directory, clock, screen)
         self._watched: dict[str, _Watched] = {}
         self._addresses: Addresses | None = None
         self._api_port = 0
@@ -111,12 +111,14 @@ class Supervisor:
         self._take_directory()
         if self._settings.ready_file is not None:
             self._settings.ready_file.unlink(missing_ok=True)
+        self._compiling.start()
         database = self._start_database()
         self._furnish(database)
         broker = self._start_broker(database)
         port = self._api_port = self._settings.api_port or self._choose_api_port()
         self._addresses = Addresses(api=http_address(self._settings.api_host, port), broker=broker, database=database)
         environment = self._process_environment(port)
+        self._compiling.wait()
         for name, process, own in self._planned():
             self._start_process(name, [sys.executable, "-m", "runtime", process], {**environment, **own})
         for name, _, _ in self._planned():
@@ -229,11 +231,8 @@ class Supervisor:
                 "data": self._settings.recorded_data(),
             }
         )
-        environment = {**os.environ, **settings.to_environment(), "PYTHONUNBUFFERED": "1"}
-        if not os.access(_PACKAGES / "detectors", os.W_OK):
-            # Compiled detectors are kept beside their package; in one that is installed read-only, in our directory.
-            environment.setdefault("NUMBA_CACHE_DIR", str(self._directory / "compiled"))
-        return environment
+        kept = where_code_is_kept(self._directory)
+        return {**os.environ, **settings.to_environment(), **kept, "PYTHONUNBUFFERED": "1"}
 
     def add_helper(self, name: str, command: Sequence[str]) -> None:
         """Run one more command beside the processes: watched like them, but one that ends well is not started again."""
@@ -261,7 +260,7 @@ class Supervisor:
             watched.command,
             environment=watched.environment,
             output=watched.log,
-            cwd=_PACKAGES,
+            cwd=PACKAGES,
         )
 
     def _wait_for(self, name: str) -> None:
@@ -367,6 +366,7 @@ class Supervisor:
             if self._settings.ready_file is not None:
                 self._settings.ready_file.unlink(missing_ok=True)
             self._revoke_token()
+        self._compiling.stop()
         for watched in self._watched.values():
             watched.child.ask_to_stop()
         for watched in self._watched.values():

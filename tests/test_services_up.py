@@ -5,21 +5,29 @@ One house is shared; a test that needs it running starts it again where another 
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import signal
 import stat
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
+from rich.console import Console
 
 from runtime.broker_probe import probe_broker
 from runtime.children import identify
+from runtime.clock import SystemClock
+from runtime.compiling import Compiling
+from runtime.screen import Screen
 from tests.services_builders import House, an_open_folder, eventually, kill_hard, processes_of
 
 PROCESSES = ("ingest", "desk", "relay", "jobs", "api")
@@ -169,6 +177,35 @@ def test_asked_to_stop_while_starting_it_stops(house: House) -> None:
     assert "asked to stop while starting" in house.output.read_text()
     assert processes_of(house.data_dir) == []
     assert "Traceback" not in house.output.read_text()
+
+
+def test_what_is_compiled_ahead_is_all_that_ingest_would_compile() -> None:
+    ahead = subprocess.run([sys.executable, "-m", "runtime.compiling"], capture_output=True, text=True, check=False)
+    assert ahead.returncode == 0, ahead.stderr
+    what_ingest_does = "from detectors import trial; from ingest import stencils; trial.warm_up(); stencils.warm_up()"
+    told = subprocess.run(
+        [sys.executable, "-c", what_ingest_does],
+        env={**os.environ, "NUMBA_DEBUG_CACHE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "data loaded from" in told
+    assert "data saved to" not in told
+
+
+def test_detectors_that_do_not_compile_ahead_are_told_and_stop_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "numba.py").write_text("raise ImportError('this machine has no compiler')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    shown = io.StringIO()
+    compiling = Compiling(tmp_path, SystemClock(), Screen(SystemClock(), Console(file=shown, width=400)))
+    compiling.start()
+    compiling.wait()
+    assert "the detectors were not compiled ahead" in shown.getvalue()
+    assert str(tmp_path / "log" / "compiling.log") in shown.getvalue()
 
 
 def test_your_own_database_and_broker_are_used(house: House, database: str, broker: str) -> None:
