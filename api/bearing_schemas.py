@@ -15,6 +15,11 @@ Speed = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False, descript
 Metric = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f]+$", max_length=128)]
 
 
+Designation = Annotated[
+    str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=64), Field(description="The maker's name for it")
+]
+
+
 class GeometryBody(Asked):
     """The inside of a bearing whose outer ring stands still."""
 
@@ -57,6 +62,7 @@ class BearingBody(Asked):
     speed_rpm: Speed | None = None
     geometry: GeometryBody | None = None
     orders: OrdersBody | None = None
+    designation: Designation | None = None
 
     @model_validator(mode="after")
     def _says_it_once(self) -> Self:
@@ -73,6 +79,7 @@ class BearingShape(Told):
     orders: FaultOrders
     speed_rpm: float | None
     geometry: BearingGeometry | None
+    designation: str | None
 
 
 class Bearings(Told):

@@ -217,6 +217,11 @@ def healthy_limits(
     for block in healthy:
         for part, evidence in block.items():
             highest[part] = max(highest.get(part, 0.0), evidence.ratio)
+    return limits_above(highest, margin)
+
+
+def limits_above(highest: Mapping[Part, float], margin: float = BASELINE_MARGIN) -> dict[Part, float]:
+    """Return the ratio above which a part is named, where ``highest`` is the highest of its healthy blocks."""
     return {part: max(LEAST_LIMIT, margin * ratio) for part, ratio in highest.items()}
 
 

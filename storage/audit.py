@@ -20,7 +20,8 @@ QUERIES = load("audit")
 class Change:
     """One change of one record; ``before`` is None when it was made, ``after`` when it was removed.
 
-    Of a record that was changed both have only what differs. ``person`` is the login, None for no signed-in person.
+    Of a record that was changed both have only what differs. ``person`` is the login, None for no signed-in person;
+    ``reason`` what that person gave, where one was asked for.
     """
 
     id: int
@@ -30,6 +31,7 @@ class Change:
     record_id: str
     before: Mapping[str, object] | None
     after: Mapping[str, object] | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,9 @@ class NamedChange(Change):
     name: str
 
 
-def act_as(connection: Connection, person_id: int, now: datetime) -> None:
-    """Say who makes the changes of this transaction, and when: the triggers write both beside each change."""
-    connection.execute(QUERIES["act_as"], {"person": str(person_id), "at": now.isoformat()})
+def act_as(connection: Connection, person_id: int, now: datetime, reason: str = "") -> None:
+    """Say who makes the changes of this transaction, when and why: the triggers write it beside each change."""
+    connection.execute(QUERIES["act_as"], {"person": str(person_id), "at": now.isoformat(), "reason": reason})
 
 
 def changes_of_asset(connection: Connection, asset_id: int, *, before: int | None, limit: int) -> list[Change]:

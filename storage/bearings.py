@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from psycopg import Connection, errors
 
@@ -19,7 +20,7 @@ class Bearing:
     """A component that is a rolling bearing, heard in the waveforms of ``metric``.
 
     ``speed_rpm`` is the shaft's usual speed, for blocks that do not tell it; ``geometry`` is None where the orders
-    were given as such.
+    were given as such. ``designation`` is the maker's name for it, as 6308.
     """
 
     component: str
@@ -27,19 +28,29 @@ class Bearing:
     orders: FaultOrders
     speed_rpm: float | None
     geometry: BearingGeometry | None
+    designation: str | None = None
 
 
 def list_bearings(connection: Connection, asset_id: int) -> list[Bearing]:
     """Return the bearings of an asset in the order of their components."""
     rows = connection.execute(QUERIES["bearings_of_asset"], {"asset_id": asset_id}).fetchall()
     return [
-        Bearing(row[0], row[1], FaultOrders(*row[2:6]), row[6], None if row[7] is None else BearingGeometry(*row[7:11]))
+        Bearing(
+            row[0],
+            row[1],
+            FaultOrders(*row[2:6]),
+            row[6],
+            None if row[7] is None else BearingGeometry(*row[7:11]),
+            designation=row[11],
+        )
         for row in rows
     ]
 
 
-def put_bearing(connection: Connection, asset_id: int, bearing: Bearing) -> None:
+def put_bearing(connection: Connection, asset_id: int, bearing: Bearing, now: datetime) -> None:
     """Add a bearing or replace what is known of it; its component is made if it is missing.
+
+    With other orders or another usual speed, ratios from before ``now`` say nothing of it any more.
 
     Raises Refused("duplicate_record") when another bearing of the asset is heard in the same metric.
     """
@@ -49,6 +60,8 @@ def put_bearing(connection: Connection, asset_id: int, bearing: Bearing) -> None
         "component": bearing.component,
         "metric": bearing.metric,
         "speed_rpm": bearing.speed_rpm,
+        "designation": bearing.designation,
+        "now": now,
         **asdict(bearing.orders),
         "elements": None if geometry is None else geometry.elements,
         "ball_diameter_mm": None if geometry is None else geometry.ball_diameter_mm,

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from storage.bearing_verdicts import freeze_verdicts
 from storage.charts import Columns, chart
 from storage.levels import Level
 from storage.queries import load
@@ -46,7 +47,10 @@ class EvidencePack:
 
 
 def freeze_next(connection: Connection, now: datetime) -> bool:
-    """Freeze the pack of one finding that waits for it; False when there is none. One transaction."""
+    """Freeze the pack of one finding that waits for it, and what its asset's bearings said; False when there is none.
+
+    One transaction.
+    """
     row = connection.execute(QUERIES["claim_due"]).fetchone()
     if row is None:
         return False
@@ -73,6 +77,7 @@ def freeze_next(connection: Connection, now: datetime) -> bool:
                 "now": now,
             },
         )
+    freeze_verdicts(connection, finding_id, now)
     return True
 
 

@@ -29,7 +29,10 @@ PRUNED_AT_ONCE = 20_000
 
 @dataclass(frozen=True, slots=True)
 class WaveformRow:
-    """A kept block without its samples; ``ts`` is the equipment time of the first one."""
+    """A kept block without its samples; ``ts`` is the equipment time of the first one.
+
+    ``speed_rpm`` is the shaft's speed, None where the device did not say it.
+    """
 
     id: int
     device_id: int
@@ -39,6 +42,7 @@ class WaveformRow:
     metric: str
     unit: str
     rate_hz: float
+    speed_rpm: float | None
     ts: datetime
     sample_count: int
     kept_for: KeptFor
@@ -185,6 +189,7 @@ def _store(connection: Connection, kept: Sequence[_Kept], now: datetime) -> int:
         "metrics": [one.block.metric for one in kept],
         "units": [one.block.unit for one in kept],
         "rates": [one.block.rate_hz for one in kept],
+        "speeds": [one.block.speed_rpm for one in kept],
         "ts": [_time(one.block.ts_us) for one in kept],
         "sample_counts": [len(one.block) for one in kept],
         "encodings": [one.encoding for one in kept],

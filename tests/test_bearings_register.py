@@ -76,8 +76,8 @@ def ratios(line: Line) -> dict[str, list[float]]:
 def test_a_bearing_is_kept_with_its_orders_and_its_geometry(line: Line) -> None:
     asset_id = the_asset(line.connection)
     by_orders = Bearing("bearing_nde", "non_drive_end", FaultOrders(3.5, 5.5, 2.4, 0.4), None, None)
-    put_bearing(line.connection, asset_id, by_orders)
-    put_bearing(line.connection, asset_id, DRIVE_END)
+    put_bearing(line.connection, asset_id, by_orders, NOW)
+    put_bearing(line.connection, asset_id, DRIVE_END, NOW)
     assert list_bearings(line.connection, asset_id) == [DRIVE_END, by_orders]
     assert remove_bearing(line.connection, asset_id, "bearing_nde")
     assert not remove_bearing(line.connection, asset_id, "bearing_nde")
@@ -86,9 +86,9 @@ def test_a_bearing_is_kept_with_its_orders_and_its_geometry(line: Line) -> None:
 
 def test_one_accelerometer_hears_one_bearing(line: Line) -> None:
     asset_id = the_asset(line.connection)
-    put_bearing(line.connection, asset_id, DRIVE_END)
+    put_bearing(line.connection, asset_id, DRIVE_END, NOW)
     with pytest.raises(Refused, match="a second one heard in 'drive_end'"):
-        put_bearing(line.connection, asset_id, Bearing("other", "drive_end", DRIVE_END.orders, None, None))
+        put_bearing(line.connection, asset_id, Bearing("other", "drive_end", DRIVE_END.orders, None, None), NOW)
 
 
 def expected_ratios(*speeds_rpm: float) -> dict[str, list[float]]:
@@ -99,7 +99,7 @@ def expected_ratios(*speeds_rpm: float) -> dict[str, list[float]]:
 
 def test_blocks_get_the_ratios_of_the_bearing_that_the_register_knows(line: Line) -> None:
     """SPEC D4, E3: at the speed that the block tells, else at the usual one."""
-    put_bearing(line.connection, the_asset(line.connection), DRIVE_END)
+    put_bearing(line.connection, the_asset(line.connection), DRIVE_END, NOW)
     line.restart()
     line.take((topic(kind="waveform"), a_message(1)), (topic(kind="waveform"), a_message(2, speed_rpm=740.0)))
     assert line.reasons() == []
@@ -114,7 +114,7 @@ def test_what_is_learnt_of_a_bearing_is_used_from_the_next_look_at_the_register(
         line.take((topic(kind="waveform"), a_message(second)))
 
     send(0)
-    put_bearing(line.connection, asset_id, DRIVE_END)
+    put_bearing(line.connection, asset_id, DRIVE_END, NOW)
     line.wait(refreshed_s)
     send(1)
     assert ratios(line) == expected_ratios(1_482.0)
@@ -126,7 +126,7 @@ def test_what_is_learnt_of_a_bearing_is_used_from_the_next_look_at_the_register(
 
 def test_a_redelivered_block_gets_the_same_ratios(line: Line) -> None:
     """SPEC E4: they follow from the block and the register, not from what the ingester heard before."""
-    put_bearing(line.connection, the_asset(line.connection), DRIVE_END)
+    put_bearing(line.connection, the_asset(line.connection), DRIVE_END, NOW)
     line.restart()
     for _ in range(2):
         line.take((topic(kind="waveform"), a_message(1)))

@@ -45,7 +45,8 @@ def change_bearing(
     with database.connection() as connection:
         visible_asset(connection, caller, asset_id)
         audit.act_as(connection, caller.person.id, now)
-        put_bearing(connection, asset_id, Bearing(component, body.metric, _orders(body), body.speed_rpm, geometry))
+        known = Bearing(component, body.metric, _orders(body), body.speed_rpm, geometry, body.designation)
+        put_bearing(connection, asset_id, known, now)
         return _shown(connection, asset_id)
 
 

@@ -1,10 +1,12 @@
 -- name: act_as
--- Say who makes the changes of this transaction, and when.
-select set_config('wearsight.person', %(person)s, true), set_config('wearsight.at', %(at)s, true)
+-- Say who makes the changes of this transaction, when, and why.
+select set_config('wearsight.person', %(person)s, true), set_config('wearsight.at', %(at)s, true),
+       set_config('wearsight.reason', %(reason)s, true)
 
 -- name: changes_of_asset
 -- Changes of an asset and of what belongs to it, newest first.
-select audit.id, audit.at, person.login, audit.noun, audit.record_id, audit.before, audit.after
+select audit.id, audit.at, person.login, audit.noun, audit.record_id, audit.before, audit.after,
+       audit.reason
 from audit
 left join person on person.id = audit.person_id
 where audit.asset_id = %(asset_id)s
@@ -14,8 +16,8 @@ limit %(limit)s
 
 -- name: changes_of_nouns
 -- Changes at these sites of records that belong to no asset, newest first, with the name that the record had then.
-select audit.id, audit.at, person.login, audit.noun, audit.record_id, audit.before, audit.after, audit.site_id,
-       coalesce(named.name, audit.record_id)
+select audit.id, audit.at, person.login, audit.noun, audit.record_id, audit.before, audit.after,
+       audit.reason, audit.site_id, coalesce(named.name, audit.record_id)
 from audit
 left join person on person.id = audit.person_id
 left join lateral (

@@ -42,15 +42,15 @@ where device_id = any(%(device_ids)s::bigint[])
 -- Stores blocks that are new and counts their bytes against the day; returns how many were new.
 with new as (
   insert into waveform (
-    device_id, asset_id, metric, unit, rate_hz, ts, sample_count, encoding, samples, kept_for, stored_at
+    device_id, asset_id, metric, unit, rate_hz, speed_rpm, ts, sample_count, encoding, samples, kept_for, stored_at
   )
   select
-    device_id, asset_id, metric, unit, rate_hz, ts, sample_count, encoding, samples, kept_for, %(now)s
+    device_id, asset_id, metric, unit, rate_hz, speed_rpm, ts, sample_count, encoding, samples, kept_for, %(now)s
   from unnest(
     %(device_ids)s::bigint[], %(asset_ids)s::bigint[], %(metrics)s::text[], %(units)s::text[], %(rates)s::float8[],
-    %(ts)s::timestamptz[], %(sample_counts)s::integer[], %(encodings)s::text[], %(samples)b::bytea[],
-    %(kept_for)s::text[]
-  ) as given (device_id, asset_id, metric, unit, rate_hz, ts, sample_count, encoding, samples, kept_for)
+    %(speeds)s::float8[], %(ts)s::timestamptz[], %(sample_counts)s::integer[], %(encodings)s::text[],
+    %(samples)b::bytea[], %(kept_for)s::text[]
+  ) as given (device_id, asset_id, metric, unit, rate_hz, speed_rpm, ts, sample_count, encoding, samples, kept_for)
   on conflict do nothing
   returning device_id, octet_length(samples) + %(row_bytes)s as bytes
 ),
@@ -66,7 +66,7 @@ select count(*) from new
 -- name: waveforms
 -- Blocks of an asset without their samples, the newest stored first.
 select waveform.id, waveform.device_id, device.name, waveform.asset_id, device.site_id, waveform.metric, waveform.unit,
-       waveform.rate_hz, waveform.ts, waveform.sample_count, waveform.kept_for, waveform.stored_at
+       waveform.rate_hz, waveform.speed_rpm, waveform.ts, waveform.sample_count, waveform.kept_for, waveform.stored_at
 from waveform
 join device on device.id = waveform.device_id
 where waveform.asset_id = %(asset_id)s
@@ -79,7 +79,7 @@ limit %(limit)s
 -- name: waveform
 -- One block with its samples.
 select waveform.id, waveform.device_id, device.name, waveform.asset_id, device.site_id, waveform.metric, waveform.unit,
-       waveform.rate_hz, waveform.ts, waveform.sample_count, waveform.kept_for, waveform.stored_at,
+       waveform.rate_hz, waveform.speed_rpm, waveform.ts, waveform.sample_count, waveform.kept_for, waveform.stored_at,
        waveform.encoding, waveform.samples
 from waveform
 join device on device.id = waveform.device_id
