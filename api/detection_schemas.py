@@ -17,6 +17,7 @@ from domain.findings import Finding, Severity
 from domain.predictions import WindowSource
 from domain.regimes import OperatingRegimes
 from storage.alarms import Alarm, Shelving
+from storage.bearing_verdicts import BearingVerdict
 from storage.console import FindingRow, Weight
 from storage.detection_policy import DetectionPolicy
 from storage.prediction_decisions import PredictionDecision
@@ -83,6 +84,7 @@ class FindingDetail(Told):
     """A finding with the rule's version that raised it, and what was frozen with it.
 
     ``packs`` is empty for the moment between the finding and the freezing of its evidence. It outlives the readings.
+    ``bearings`` is what the newest vibration block of each bearing of the asset said at that moment.
     """
 
     finding: Finding
@@ -92,6 +94,7 @@ class FindingDetail(Told):
     rule_parameters: dict[str, bool | int | float | str | None]
     rule_mode: RuleMode
     packs: list[EvidencePackShape]
+    bearings: list[BearingVerdict]
 
 
 class RuleShape(Told):

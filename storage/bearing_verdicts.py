@@ -1,4 +1,4 @@
-"""Which part of a bearing is damaged, as the newest kept block tells it, and as it did when a finding opened (SPEC D4, D8).
+"""Which part of a bearing is damaged, as the newest block tells it and as it did when a finding opened (SPEC D4, D8).
 
 The ratios of fault frequencies that ingest stores with every block (``detectors.vibration``) say what this bearing
 shows while it is healthy; the block itself says at which lines. ``detectors.bearings.identify`` compares the two. The
@@ -123,8 +123,12 @@ def freeze_verdicts(connection: Connection, finding_id: UUID, now: datetime) -> 
 def verdicts_of(connection: Connection, finding_id: UUID) -> list[BearingVerdict]:
     """Return what was kept with a finding; nothing where its asset has no bearing that is known from inside."""
     return [
-        BearingVerdict(*row[:4], None if row[4] is None else Part(row[4]), row[5], tuple(_part(one) for one in row[6]))
-        for row in connection.execute(QUERIES["verdicts_of"], {"finding_id": finding_id})
+        BearingVerdict(
+            component, metric, at, speed_rpm, None if part is None else Part(part), count, tuple(map(_part, parts))
+        )
+        for component, metric, at, speed_rpm, part, count, parts in connection.execute(
+            QUERIES["verdicts_of"], {"finding_id": finding_id}
+        )
     ]
 
 

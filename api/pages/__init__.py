@@ -29,6 +29,7 @@ from api.pages import (
     service_health,
     signing_in,
     tickets,
+    vibration,
 )
 from api.pages.rendering import frame, page, shown
 from domain.refusals import Refused
@@ -46,6 +47,7 @@ def routers() -> Sequence[APIRouter]:
         alarms.router,
         parts.router,
         assets.router,
+        vibration.router,
         adoption.router,
         devices.router,
         broker_access.router,

@@ -13,11 +13,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.dependencies import AcknowledgeAlarm, Database, Now, ReadDetection, ShelveAlarm
 from api.detection_schemas import Acknowledgement, FindingDetail, NewShelving
-from api.i18n import N_
+from api.i18n import N_, catalogue
 from api.identity import Caller
 from api.pages.access import may
 from api.pages.forms import PostedForm, body_of, text
 from api.pages.rendering import frame, page, refused_status, shown
+from api.pages.vibration_words import verdict_said
 from api.permissions import Action
 from api.problems import unknown
 from api.routes import alarms as routes
@@ -141,6 +142,7 @@ def _finding_page(
         "finding": rows[0],
         "figures": sorted((name, value) for name, value in finding.evidence.items() if ":" not in name),
         "contributions": _contributions(finding.evidence),
+        "bearings": [(one, verdict_said(one, catalogue(framed.language).gettext)) for one in told.bearings],
         "alarm": found[0] if found else None,
         "place": place,
         "zone": zones[place.site_id],

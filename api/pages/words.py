@@ -360,6 +360,9 @@ CHANGED: Mapping[str, str] = MappingProxyType(
         "credential": N_("Credential"),
         "feed": N_("Feed"),
         "gateway": N_("Gateway"),
+        "bearing": N_("Bearing"),
+        "severity_class": N_("Class for severity zones"),
+        "regimes": N_("Operating regimes"),
     }
 )
 # Its fields that have a label on some page.

@@ -37,6 +37,7 @@ from api.routes import (
     stream,
     tickets,
     unknown_devices,
+    vibration,
     waveforms,
 )
 
@@ -47,6 +48,7 @@ ROUTERS: Sequence[APIRouter] = (
     labels.router,
     assets.router,
     bearings.router,
+    vibration.router,
     register_files.router,
     register_import.router,
     unknown_devices.router,

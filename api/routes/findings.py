@@ -17,6 +17,7 @@ from api.routes.answers import RECORD_ANSWERS
 from api.routes.assets import visible_asset
 from api.routes.paging import LIMIT_DEFAULT, Limit
 from api.schemas import Key, SeriesKey
+from storage.bearing_verdicts import verdicts_of
 from storage.evidence_packs import EvidencePack, packs_of
 from storage.findings import FindingOfRule, finding_of_id, recent_findings
 
@@ -43,6 +44,7 @@ def read_finding(finding_id: UUID, caller: ReadDetection, database: Database) ->
     with database.connection() as connection:
         found = _visible(connection, caller, finding_id)
         packs = packs_of(connection, finding_id)
+        bearings = verdicts_of(connection, finding_id)
     return FindingDetail(
         finding=found.finding,
         rule=found.rule,
@@ -51,6 +53,7 @@ def read_finding(finding_id: UUID, caller: ReadDetection, database: Database) ->
         rule_parameters=found.rule_parameters,
         rule_mode=found.rule_mode,
         packs=[_shape(pack) for pack in packs],
+        bearings=bearings,
     )
 
 

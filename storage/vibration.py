@@ -1,0 +1,103 @@
+"""The measuring points of an asset: newest velocity with its zone, bands, fault-frequency ratios, bearing (SPEC D4).
+
+A point is an accelerometer that sends waveforms, or a sensor that sends the velocity itself, told by its unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+
+from detectors.bearings import Part
+from detectors.severity_zones import Severity, severity_zone
+from storage.bearing_verdicts import BearingVerdict, judge_block, newest_block
+from storage.bearings import Bearing, list_bearings
+from storage.charts import SeriesRow, list_series
+from storage.severity_classes import SeverityClass
+from storage.waveforms import StoredWaveform
+
+VELOCITY = "velocity_rms_mm_s"
+_BAND = "band_"
+# What a waveform becomes, by the end of its name: any of these tells an accelerometer.
+_OF_WAVEFORM = ("rms", "peak", VELOCITY)
+MOST_SERIES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuringPoint:
+    """One point; ``metric`` names its waveforms, or is the velocity's own. ``severity`` is of the newest velocity.
+
+    ``block`` is the newest one that is kept whole; ``verdict`` what it says of the bearing, None where it cannot.
+    """
+
+    metric: str
+    velocity: SeriesRow | None
+    severity: Severity | None
+    bands: tuple[SeriesRow, ...]
+    ratios: tuple[SeriesRow, ...]
+    bearing: Bearing | None
+    block: StoredWaveform | None
+    verdict: BearingVerdict | None
+
+    @property
+    def has_waveforms(self) -> bool:
+        """Whether an accelerometer sends blocks here, or a bearing waits for them."""
+        return bool(self.bands or self.ratios or self.bearing or self.block)
+
+
+def measuring_points(
+    connection: Connection, asset_id: int, judged_by: SeverityClass, now: datetime
+) -> list[MeasuringPoint]:
+    """Return the points of an asset in the order of their names; of its first MOST_SERIES series."""
+    series = list_series(connection, asset_id=asset_id, limit=MOST_SERIES)
+    bearings = {one.metric: one for one in list_bearings(connection, asset_id)}
+    by_metric = {one.metric: one for one in series}
+    names = {_point_of(one) for one in series} | set(bearings)
+    return [
+        _point(connection, asset_id, name, by_metric, bearings.get(name), judged_by, now)
+        for name in sorted(name for name in names if name is not None)
+    ]
+
+
+def is_measured(series: Sequence[SeriesRow]) -> bool:
+    """Whether any of these series belongs to a measuring point."""
+    return any(_point_of(one) is not None for one in series)
+
+
+def _point_of(series: SeriesRow) -> str | None:
+    point, _, feature = series.metric.rpartition(".")
+    if point and feature in _OF_WAVEFORM:
+        return point
+    is_velocity = series.unit == "mm/s" or (series.unit is None and series.metric.endswith("_mm_s"))
+    return series.metric if not point and is_velocity else None
+
+
+def _point(
+    connection: Connection,
+    asset_id: int,
+    name: str,
+    by_metric: Mapping[str, SeriesRow],
+    bearing: Bearing | None,
+    judged_by: SeverityClass,
+    now: datetime,
+) -> MeasuringPoint:
+    velocity = by_metric.get(f"{name}.{VELOCITY}", by_metric.get(name))
+    value = None if velocity is None else velocity.last_value
+    bands = sorted(
+        (one for metric, one in by_metric.items() if metric.startswith(f"{name}.{_BAND}")), key=lambda one: one.metric
+    )
+    ratios = [by_metric[f"{name}.{part}"] for part in Part if f"{name}.{part}" in by_metric]
+    block = newest_block(connection, asset_id, name, now)
+    return MeasuringPoint(
+        metric=name,
+        velocity=velocity,
+        severity=None if value is None or value < 0 else severity_zone(value, judged_by.group, judged_by.foundation),
+        bands=tuple(bands),
+        ratios=tuple(ratios),
+        bearing=bearing,
+        block=block,
+        verdict=None if block is None or bearing is None else judge_block(connection, asset_id, bearing, block),
+    )
