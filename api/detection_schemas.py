@@ -141,9 +141,10 @@ class AskedRegimes(Asked):
 
 
 class NewRegimes(Asked):
-    """The operating regimes of an asset type; null for one only."""
+    """The operating regimes of an asset type, null for one only; and why, for the history of changes."""
 
     regimes: AskedRegimes | None
+    reason: Line | None = None
 
 
 class RegimesShape(Told):

@@ -28,6 +28,8 @@ class Action(StrEnum):
     READ_SIGNALS = "read_signals"
     READ_DETECTION = "read_detection"
     CHANGE_RULES = "change_rules"
+    READ_POLICIES = "read_policies"
+    CHANGE_POLICIES = "change_policies"
     READ_BACKTESTS = "read_backtests"
     RUN_BACKTESTS = "run_backtests"
     DECIDE_PREDICTION = "decide_prediction"
@@ -70,6 +72,8 @@ PERMISSIONS: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.READ_SIGNALS: _STAFF,
         Action.READ_DETECTION: _STAFF,
         Action.CHANGE_RULES: _PLANNING,
+        Action.READ_POLICIES: _STAFF,
+        Action.CHANGE_POLICIES: _PLANNING,
         Action.READ_BACKTESTS: _STAFF,
         Action.RUN_BACKTESTS: _PLANNING,
         Action.DECIDE_PREDICTION: _LEADING,

@@ -19,7 +19,7 @@ MOST_TICKETS = 10_000
 MOST_SITES = 1_000
 
 # Section -> field -> the smallest and largest value, and whether it is a whole number.
-_NUMBERS: Mapping[str, Mapping[str, tuple[float, float, bool]]] = {
+NUMBERS: Mapping[str, Mapping[str, tuple[float, float, bool]]] = {
     "budget": {"tickets_per_site_per_day": (0, MOST_TICKETS, True), "passes_from_severity": (1, 11, True)},
     "flood": {"assets": (2, 100_000, True), "within_minutes": (1, 1_440, False)},
     "learning": {
@@ -71,10 +71,10 @@ class DetectionPolicy:
 
 def read_detection_policy(body: Mapping[str, object]) -> DetectionPolicy:
     """Check and return the policy. Raises Refused("invalid_policy") naming the first field that is wrong."""
-    if set(body) != {"name", *_NUMBERS} or body["name"] != POLICY:
-        raise _invalid(f"the fields name = '{POLICY}', {', '.join(_NUMBERS)}", ", ".join(sorted(map(str, body))))
-    given = {section: _section(section, body[section]) for section in _NUMBERS}
-    budget, flood, learning, trust = (given[section] for section in _NUMBERS)
+    if set(body) != {"name", *NUMBERS} or body["name"] != POLICY:
+        raise _invalid(f"the fields name = '{POLICY}', {', '.join(NUMBERS)}", ", ".join(sorted(map(str, body))))
+    given = {section: _section(section, body[section]) for section in NUMBERS}
+    budget, flood, learning, trust = (given[section] for section in NUMBERS)
     return DetectionPolicy(
         TicketBudget(
             int(budget["tickets_per_site_per_day"]), int(budget["passes_from_severity"]), _sites(body["budget"])
@@ -107,11 +107,16 @@ def publish_detection_policy(
 
     Raises Refused("invalid_policy"), also for a budget of a site that does not exist.
     """
+    check_detection_policy(connection, body)
+    return publish_body(connection, POLICY, body, person_id=person_id, now=now)
+
+
+def check_detection_policy(connection: Connection, body: Mapping[str, object]) -> None:
+    """Check a policy that is to be published; raises as ``publish_detection_policy``."""
     policy = read_detection_policy(body)
     unknown = sorted(set(policy.budget.sites) - set(site_zones(connection)))
     if unknown:
         raise _invalid("'budget.sites' with ids of sites", ", ".join(unknown))
-    return publish_body(connection, POLICY, body, person_id=person_id, now=now)
 
 
 def ensure_detection_policy(connection: Connection, now: datetime) -> None:
@@ -121,7 +126,7 @@ def ensure_detection_policy(connection: Connection, now: datetime) -> None:
 
 
 def _section(section: str, given: object) -> dict[str, float]:
-    wanted = _NUMBERS[section]
+    wanted = NUMBERS[section]
     extra = {"sites"} if section == "budget" else set()
     if not isinstance(given, Mapping) or set(given) != {*wanted, *extra}:
         got = ", ".join(sorted(map(str, given))) if isinstance(given, Mapping) else repr(given)

@@ -12,7 +12,7 @@ from domain.refusals import Refused
 from storage.policies import newest_body, publish_body, shipped_body
 
 POLICY = "parts"
-_DAYS = {"lead_time_days": (0, 1000), "dismissed_days": (0, 366)}
+DAYS = {"lead_time_days": (0, 1000), "dismissed_days": (0, 366)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class PartsPolicy:
 
 def read_parts_policy(body: Mapping[str, object]) -> PartsPolicy:
     """Check and return the policy. Raises Refused("invalid_policy") naming what is wrong."""
-    expected = {"name", "reserve_from_probability", *_DAYS}
+    expected = {"name", "reserve_from_probability", *DAYS}
     if set(body) != expected or body["name"] != POLICY:
         raise _invalid(f"name = '{POLICY}' and {', '.join(sorted(expected - {'name'}))}", ", ".join(sorted(body)))
     probability = body["reserve_from_probability"]
     if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 < probability <= 1:
         raise _invalid("reserve_from_probability above 0, at most 1", repr(probability))
     days: dict[str, int] = {}
-    for name, (least, most) in _DAYS.items():
+    for name, (least, most) in DAYS.items():
         value = body[name]
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise _invalid(f"{name} as a whole number from {least} to {most}", repr(value))

@@ -60,10 +60,16 @@ def newest_body(connection: Connection, name: str) -> tuple[int, dict[str, objec
 
 
 def publish_body(
-    connection: Connection, name: str, body: Mapping[str, object], *, person_id: int | None, now: datetime
+    connection: Connection,
+    name: str,
+    body: Mapping[str, object],
+    *,
+    person_id: int | None,
+    now: datetime,
+    reason: str | None = None,
 ) -> int:
     """Publish a new version of a policy of any kind, which its own module has checked; return its id."""
-    parameters = {"name": name, "body": Jsonb(dict(body)), "now": now, "person_id": person_id}
+    parameters = {"name": name, "body": Jsonb(dict(body)), "now": now, "person_id": person_id, "reason": reason}
     row = connection.execute(QUERIES["publish_policy"], parameters).fetchone()
     assert row is not None
     return int(row[0])

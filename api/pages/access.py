@@ -12,12 +12,16 @@ from storage.people import Person
 
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
-    """A page of the main menu: shown to those whose roles permit ``action`` somewhere."""
+    """A page of the main menu: shown to those whose roles permit ``action`` somewhere.
+
+    ``is_folded``: behind "Administration", because it is opened once a week and the bar has one line.
+    """
 
     section: str
     address: str
     name: str
     action: Action
+    is_folded: bool = False
 
 
 MENU = (
@@ -28,10 +32,11 @@ MENU = (
     MenuEntry("assets", "/assets", N_("Assets"), Action.READ_REGISTER),
     MenuEntry("devices", "/devices", N_("Devices"), Action.READ_SIGNALS),
     MenuEntry("rules", "/rules", N_("Rules"), Action.READ_DETECTION),
-    MenuEntry("quarantine", "/quarantine", N_("Quarantine"), Action.READ_QUARANTINE),
-    MenuEntry("feeds", "/feeds", N_("Feeds"), Action.READ_FEEDS),
-    MenuEntry("gateways", "/gateways", N_("Gateways"), Action.READ_BROKER_ACCESS),
-    MenuEntry("service", "/service", N_("Service"), Action.READ_HEALTH),
+    MenuEntry("quarantine", "/quarantine", N_("Quarantine"), Action.READ_QUARANTINE, is_folded=True),
+    MenuEntry("feeds", "/feeds", N_("Feeds"), Action.READ_FEEDS, is_folded=True),
+    MenuEntry("gateways", "/gateways", N_("Gateways"), Action.READ_BROKER_ACCESS, is_folded=True),
+    MenuEntry("policy", "/policy", N_("Policies"), Action.READ_POLICIES, is_folded=True),
+    MenuEntry("service", "/service", N_("Service"), Action.READ_HEALTH, is_folded=True),
 )
 
 

@@ -13,6 +13,7 @@ from api.detection_schemas import NewRegimes, RegimesShape
 from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS
 from domain.refusals import Refused
 from domain.regimes import OperatingRegimes
+from storage import audit
 from storage.regimes import read_regimes, save_regimes
 
 router = APIRouter(prefix=BASE_PATH, tags=["detection"])
@@ -52,6 +53,7 @@ def put_regimes(
             remedy="Correct the regimes.",
         ) from error
     with database.connection() as connection:
+        audit.act_as(connection, caller.person.id, now, body.reason or "")
         save_regimes(connection, asset_type, regimes, now)
         return _shape(connection, asset_type)
 

@@ -14,6 +14,17 @@ where audit.asset_id = %(asset_id)s
 order by audit.id desc
 limit %(limit)s
 
+-- name: changes_of_record
+-- Changes of one record, newest first.
+select audit.id, audit.at, person.login, audit.noun, audit.record_id, audit.before, audit.after,
+       audit.reason
+from audit
+left join person on person.id = audit.person_id
+where audit.noun = %(noun)s
+  and audit.record_id = %(record_id)s
+order by audit.id desc
+limit %(limit)s
+
 -- name: changes_of_nouns
 -- Changes at these sites of records that belong to no asset, newest first, with the name that the record had then.
 select audit.id, audit.at, person.login, audit.noun, audit.record_id, audit.before, audit.after,

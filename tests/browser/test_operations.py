@@ -191,5 +191,6 @@ def test_the_menu_marks_trouble_of_the_service(site):
         a_silent_feed(connection)
     with site.visitor(site.console.house.supervisor) as visitor:
         page = visitor.visit("/")
+        page.locator(".fold > summary").click()
         page.get_by_role("link", name="Service problems stand").click()
         expect(page.get_by_role("heading", name="Feed silent")).to_be_visible()
