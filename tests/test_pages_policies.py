@@ -35,8 +35,8 @@ def fields_of(page: str) -> dict[str, str]:
 
 
 def planned(page: str) -> list[str]:
-    found = re.search(r'(?s)<dl class="facts" id="planned">(.*?)</dl>', page)
-    return [] if found is None else re.findall(r"<dt>([^<]*)", found[1])
+    found = re.search(r'(?s)<div id="planned">(.*?)</div>', page)
+    return [] if found is None else re.findall(r'<span class="soft">([^<]*)', found[1])
 
 
 def look(console: Console, actor: Actor, name: str, **typed: str) -> str:

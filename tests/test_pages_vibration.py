@@ -76,7 +76,7 @@ def test_a_spalled_outer_race_is_named_in_one_sentence_and_drawn(spalled):
     """SPEC D4."""
     page = read(spalled)
     said = sentence_of(page)
-    assert re.fullmatch(r"outer race \(BPFO\) 75\.1 Hz seen in 3 of 3 harmonics, \d+\.\d × its baseline\.", said), said
+    assert re.fullmatch(r"Outer race \(BPFO\) 75\.1 Hz seen in 3 of 3 harmonics, \d+\.\d × its baseline\.", said), said
     assert f"{BPFO_HZ:.1f}" == "75.1"
     assert '<path d="M' in page
     assert "1 × BPFO" in page
@@ -118,7 +118,7 @@ def test_a_block_is_judged_at_the_speed_that_it_told(console):
             damage = 0.6 if number == 12 else 0.0
             a_block(connection, console.house, at, random, damage, bearing, speed_rpm=SHAFT_HZ * 60)
     page = read(console)
-    assert "outer race (BPFO) 75.1 Hz" in sentence_of(page)
+    assert "Outer race (BPFO) 75.1 Hz" in sentence_of(page)
     assert "1482 rpm, told by the block" in page
 
 
@@ -183,7 +183,7 @@ def test_a_finding_keeps_which_part_its_bearing_named_when_it_opened(console):
         connection.execute("delete from waveform")
     with console.reader(console.house.near) as browser:
         page = browser.get(f"/findings/{finding_id}").text
-        assert "outer race (BPFO) 75.1 Hz seen in 3 of 3 harmonics" in page
+        assert "Outer race (BPFO) 75.1 Hz seen in 3 of 3 harmonics" in page
         assert "No bearing line is beyond its baseline" in browser.get(f"/findings/{before}").text
         told = browser.get(f"/api/v1/findings/{finding_id}").json()["bearings"]
     assert [(one["component"], one["part"]) for one in told] == [("bearing_de", "bpfo")]

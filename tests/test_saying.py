@@ -13,6 +13,7 @@ import pytest
 from api.languages import Language
 from api.pages.forms_of_details import DETAIL_FORMS
 from api.pages.forms_of_refusals import REFUSAL_FORMS
+from api.pages.forms_of_settings import SETTING_FORMS
 from api.pages.general_refusals import GENERAL
 from api.pages.rendering import shown
 from api.pages.saying import SENTENCE_MAX, cell_said, said, specifics
@@ -23,20 +24,24 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # Whose refusals the pages of predictions, devices, quarantine, feeds, tables, adoption, broker access and backtests
 # show.
 PLACES = (
-    "api/adoption_schemas.py", "api/dependencies.py", "api/files.py", "api/identity.py", "api/quarantine_schemas.py",
+    "api/adoption_schemas.py", "api/bearing_schemas.py", "api/dependencies.py", "api/files.py", "api/identity.py",
+    "api/quarantine_schemas.py",
     "api/register_columns.py", "api/register_schemas.py", "api/register_tables.py", "api/spreadsheet_child.py",
     "api/spreadsheets.py", "api/pages/adoption.py", "api/pages/backtests.py",
     "api/pages/broker_access.py", "api/pages/devices.py",
     "api/pages/feeds.py", "api/pages/forms.py", "api/pages/gateways.py", "api/pages/prediction_view.py",
-    "api/pages/predictions.py", "api/pages/quarantine.py",
+    "api/pages/policies.py", "api/pages/predictions.py", "api/pages/quarantine.py", "api/pages/regimes.py",
+    "api/pages/vibration.py",
     "api/pages/register_files.py", "api/pages/service_health.py", "api/problems.py",
     "api/routes/backtests.py", "api/routes/device_credentials.py", "api/routes/devices.py", "api/routes/feeds.py",
-    "api/routes/health.py",
+    "api/routes/bearings.py", "api/routes/health.py", "api/routes/policies.py", "api/routes/regimes.py",
     "api/routes/quarantine.py", "api/routes/register_files.py", "api/routes/register_import.py",
-    "api/routes/unknown_devices.py", "detectors/parameters.py", "detectors/rules.py",
+    "api/routes/unknown_devices.py", "detectors/bearings.py", "detectors/parameters.py",
+    "detectors/rules.py", "domain/regimes.py",
     "domain/broker_grants.py", "domain/topic_filters.py", "runtime/dialects.py",
     "storage/adoption.py", "storage/assets.py", "storage/backtests.py", "storage/device_credentials.py",
-    "storage/feeds.py",
+    "storage/bearings.py", "storage/detection_policy.py", "storage/feeds.py", "storage/parts_policy.py",
+    "storage/policy_book.py", "storage/regimes.py",
     "storage/importers.py", "storage/importing.py", "storage/prediction_decisions.py",
     "storage/quarantine.py", "storage/register_files.py",
     "storage/register_import.py", "storage/reviews.py", "storage/sites.py",
@@ -182,7 +187,7 @@ def test_a_refusal_that_can_be_said_needs_no_general_words() -> None:
 
 
 def test_no_form_stands_twice_or_has_a_place_twice() -> None:
-    forms = [*DETAIL_FORMS, *REFUSAL_FORMS]
+    forms = [*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS]
     assert len(forms) == len(set(forms))
     for form in forms:
         places = re.findall(r"\{\w+\}", form)

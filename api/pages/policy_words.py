@@ -11,7 +11,7 @@ from api.i18n import N_
 
 @dataclass(frozen=True, slots=True)
 class FieldWords:
-    """Messages of the catalogue: the label, the unit (empty for a bare number), and what the field does."""
+    """Messages of the catalogue: the label, the unit (empty for a share or a grade), and what the field does."""
 
     label: str
     unit: str
@@ -59,8 +59,8 @@ FIELDS: Mapping[str, FieldWords] = MappingProxyType(
         ),
         "budget.passes_from_severity": FieldWords(
             N_("Severity that passes the budget"),
-            N_("1 to 10"),
-            N_("Failure modes of this severity and above open their ticket all the same; 11: none does."),
+            "",
+            N_("Failure modes of this severity (1 to 10) and above open their ticket all the same; 11: none does."),
         ),
         "flood.assets": FieldWords(
             N_("Assets with findings at once"),
@@ -87,12 +87,12 @@ FIELDS: Mapping[str, FieldWords] = MappingProxyType(
         ),
         "trust.demote_below": FieldWords(
             N_("Propose shadow below a precision of"),
-            N_("share"),
+            "",
             N_("A rule whose precision is credibly below it is proposed for shadow."),
         ),
         "trust.promote_above": FieldWords(
             N_("Propose review above a precision of"),
-            N_("share"),
+            "",
             N_("A shadow rule whose precision is credibly above it is proposed for review."),
         ),
         "trust.least_closures": FieldWords(
@@ -102,7 +102,7 @@ FIELDS: Mapping[str, FieldWords] = MappingProxyType(
             N_("Closures before the next proposal"), N_("closures"), N_("So many more, after one was decided.")
         ),
         "trust.credibility": FieldWords(
-            N_("Width of the credible interval"), N_("share"), N_("The share of the posterior that lies within it.")
+            N_("Width of the credible interval"), "", N_("The share of the posterior that lies within it.")
         ),
         "trust.shadow_wait_h": FieldWords(
             N_("A shadow finding may be proven right for"),
@@ -112,7 +112,7 @@ FIELDS: Mapping[str, FieldWords] = MappingProxyType(
         "budget.sites": FieldWords(N_("Tickets per day"), N_("tickets"), N_("Empty: the budget of every site holds.")),
         "reserve_from_probability": FieldWords(
             N_("Reserve from a probability of"),
-            N_("share"),
+            "",
             N_("Predicted parts from this on are reserved when the ticket is dispatched; the others are told only."),
         ),
         "lead_time_days": FieldWords(

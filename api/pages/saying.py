@@ -17,6 +17,7 @@ from api import i18n
 from api.languages import Language
 from api.pages.forms_of_details import DETAIL_FORMS
 from api.pages.forms_of_refusals import REFUSAL_FORMS
+from api.pages.forms_of_settings import SETTING_FORMS
 
 # A sentence longer than this is none that a rule wrote for a person.
 SENTENCE_MAX = 1_200
@@ -109,7 +110,7 @@ def _is_bare(text: str) -> bool:
 @cache
 def _forms() -> Sequence[_Form]:
     """Return all forms; the one that says most comes first, so that a general form never hides a closer one."""
-    forms = [_form(message) for message in dict.fromkeys((*DETAIL_FORMS, *REFUSAL_FORMS))]
+    forms = [_form(message) for message in dict.fromkeys((*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS))]
     return sorted(forms, key=lambda form: (-sum(map(len, form.fixed)), form.message))
 
 

@@ -54,10 +54,11 @@ class Picture:
     highest: float
 
 
-def picture_of(lines: Lines, to_hz: float, expected: Mapping[str, float]) -> Picture | None:
-    """Return the picture of a spectrum up to ``to_hz``, with the harmonics of the frequencies that are expected.
+def picture_of(lines: Lines, to_hz: float, expected: Mapping[str, float], named: str | None) -> Picture | None:
+    """Return the picture of a spectrum up to ``to_hz``, marked where lines are expected.
 
-    ``expected`` is by name, in Hz. None where there is no line at all.
+    ``expected`` is the first harmonic in Hz by name. Marked are the harmonics of the one that is ``named``, without
+    one the first of each. None where there is no line at all.
     """
     shown = (lines.frequency_hz <= to_hz) & (lines.frequency_hz >= _LEAST_HZ)
     cut = Lines(lines.frequency_hz[shown], lines.amplitude[shown])
@@ -76,11 +77,15 @@ def picture_of(lines: Lines, to_hz: float, expected: Mapping[str, float]) -> Pic
         path="M" + " L".join(points),
         base=base,
         ticks=[Mark(hz / to_hz * WIDTH, f"{hz:g}") for hz in _ticks(to_hz)],
-        marks=_marks(combs, to_hz),
+        marks=_marks({name: hz for name, hz in combs.items() if _is_marked(name, named)}, to_hz),
         lines=[Line(hz, amplitude, _near(hz, combs)) for hz, amplitude in found],
         to_hz=to_hz,
         highest=highest,
     )
+
+
+def _is_marked(harmonic: str, named: str | None) -> bool:
+    return harmonic.startswith("1 ") if named is None else harmonic.endswith(f" {named}")
 
 
 def _marks(combs: Mapping[str, float], to_hz: float) -> list[Mark]:
@@ -89,7 +94,7 @@ def _marks(combs: Mapping[str, float], to_hz: float) -> list[Mark]:
     for name, hz in sorted(combs.items(), key=lambda one: one[1]):
         if hz <= to_hz:
             x = hz / to_hz * WIDTH
-            has_room = free_from <= x <= WIDTH - _NAME_WIDTH
+            has_room = free_from <= x <= WIDTH - _NAME_WIDTH / 2
             marks.append(Mark(x, name if has_room else ""))
             free_from = x + _NAME_WIDTH if has_room else free_from
     return marks

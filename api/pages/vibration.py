@@ -182,8 +182,10 @@ def _picture(point: MeasuringPoint) -> Picture | None:
     expected = (
         {} if point.verdict is None else {one.part.value.upper(): one.frequency_hz for one in point.verdict.parts}
     )
+    part = None if point.verdict is None else point.verdict.part
     highest = max(expected.values(), default=DEFAULT_SETTINGS.envelope_range_hz[1] / HARMONICS[-1] / _MARGIN)
-    return picture_of(lines, min(highest * HARMONICS[-1] * _MARGIN, float(lines.frequency_hz[-1])), expected)
+    to_hz = min(highest * HARMONICS[-1] * _MARGIN, float(lines.frequency_hz[-1]))
+    return picture_of(lines, to_hz, expected, None if part is None else part.value.upper())
 
 
 def _values(bearing: Bearing | None) -> dict[str, str]:

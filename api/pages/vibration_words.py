@@ -12,6 +12,9 @@ from detectors.severity_zones import Foundation, MachineGroup, Zone
 from storage.bearing_verdicts import FEWEST_HEALTHY, BearingVerdict
 from storage.vibration import MeasuringPoint
 
+# The same in every language.
+STANDARD, VELOCITY_UNIT = "ISO 20816-3:2022", "mm/s"
+
 ZONES: Mapping[Zone, Word] = MappingProxyType(
     {
         Zone.A: Word(N_("Zone A: as of a new machine"), "check", "good"),
@@ -65,13 +68,14 @@ def verdict_said(verdict: BearingVerdict, translate: Callable[[str], str]) -> st
     named = verdict.named
     if named is not None and named.healthy:
         # Noise alone comes to LEAST_LIMIT: a lower line is not seen.
-        return translate(_NAMED).format(
+        told = translate(_NAMED).format(
             part=translate(PARTS[named.part]),
             hz=f"{named.frequency_hz:.1f}",
             seen=sum(ratio > LEAST_LIMIT for ratio in named.ratios),
             looked=len(named.ratios),
             times=f"{named.ratio / named.healthy:.1f}",
         )
+        return told[:1].upper() + told[1:]
     limits = limits_above({one.part: one.healthy for one in verdict.parts if one.healthy is not None})
     judged = [(one.ratio / limits[one.part], one.part) for one in verdict.parts if one.part in limits]
     share, part = max(judged)
