@@ -67,6 +67,12 @@ def is_measured(series: Sequence[SeriesRow]) -> bool:
     return any(_point_of(one) is not None for one in series)
 
 
+def without_features(series: Sequence[SeriesRow]) -> list[SeriesRow]:
+    """Return the series that are no features of waveforms: two dozen a point, which have a page of their own."""
+    points = {point for one in series if (point := _point_of(one)) is not None}
+    return [one for one in series if one.metric.rpartition(".")[0] not in points]
+
+
 def _point_of(series: SeriesRow) -> str | None:
     point, _, feature = series.metric.rpartition(".")
     if point and feature in _OF_WAVEFORM:

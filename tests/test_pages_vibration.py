@@ -199,6 +199,9 @@ def test_the_api_tells_the_same_as_the_page(spalled):
     assert points[POINT]["zone"] == "B"
 
 
-def test_the_asset_leads_to_its_vibration(console):
-    with console.reader(console.house.near) as browser:
-        assert f'href="{PAGE}"' in browser.get("/assets/1").text
+def test_the_asset_leads_to_its_vibration_instead_of_plotting_every_feature(spalled):
+    with spalled.reader(spalled.house.near) as browser:
+        page = browser.get("/assets/1").text
+    assert f'href="{PAGE}"' in page
+    assert page.count("<ws-chart") == 2
+    assert "kurtosis" not in page

@@ -25,7 +25,7 @@ from storage import assets, audit, casework, charts, console, register_files
 from storage.assets import Asset, DeviceRow
 from storage.components import list_components
 from storage.console import PAGE_SIZE, TicketFilter
-from storage.vibration import is_measured
+from storage.vibration import MOST_SERIES, is_measured, without_features
 
 router = APIRouter()
 
@@ -163,14 +163,14 @@ def _context(connection: Connection, caller: Caller, asset_id: int, language: La
     reads_files = may(caller.person, Action.READ_REGISTER_FILES, asset.site_id)
     reads_changes = may(caller.person, Action.READ_CHANGES, asset.site_id)
     own = TicketFilter(asset_id=asset_id, requester_id=None if caller.is_staff_at(asset.site_id) else caller.person.id)
-    series = charts.list_series(connection, asset_id=asset_id, limit=SERIES_MAX) if signals else []
+    series = charts.list_series(connection, asset_id=asset_id, limit=MOST_SERIES) if signals else []
     return {
         "asset": asset,
         "has_vibration": is_measured(series),
         "zone": console.site_zones(connection)[asset.site_id],
         "type_name": _type_names(connection, language).get(asset.asset_type_id, asset.asset_type_id),
         "devices": assets.list_devices(connection, sites=None, assets=[asset_id], limit=SERIES_MAX),
-        "series": series,
+        "series": without_features(series)[:SERIES_MAX],
         "components": list_components(connection, asset_id),
         "reads_files": reads_files,
         "files": register_files.files_of_asset(connection, asset_id) if reads_files else [],
