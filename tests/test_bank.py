@@ -163,9 +163,9 @@ def test_silence_is_found_at_the_time_that_follows_from_the_last_reading() -> No
     (finding,) = opened_in(late)
     assert finding.opened_at.timestamp() == pytest.approx(START_US / 1e6 + 29 + 5, abs=0.01)
     assert finding.direction == "none"
-    (cleared,) = looked_late.feed(readings_of([10.0], first=100))
+    (cleared,) = looked_late.feed(readings_of([10.0, 10.0, 10.0], first=100))
     assert isinstance(cleared, Cleared)
-    assert cleared.cleared_at.timestamp() == START_US / 1e6 + 100
+    assert cleared.cleared_at.timestamp() == START_US / 1e6 + 100, "with the first of them"
 
 
 def test_a_series_whose_pace_is_not_known_is_never_missing() -> None:

@@ -97,6 +97,30 @@ def test_findings_of_two_regimes_are_two() -> None:
     assert "regime" not in same.evidence
 
 
+def test_what_opened_at_the_same_moment_in_another_regime_is_another_finding() -> None:
+    """Edges may change and the same readings be judged again: "regime 0" must not stand for "regime 1" or for all."""
+    ids = set()
+    for regimes in (None, replace(REGIMES, edges=(50.0,)), replace(REGIMES, edges=(5.0, 50.0))):
+        bank = a_machine(LEVEL, regimes=regimes)
+        tell(bank, messages(CALM, LOW_LOAD))
+        (finding,) = opened_in(tell(bank, messages(FAULT, LOW_LOAD, first=60)))
+        ids.add((finding.opened_at, finding.id))
+    assert len({opened_at for opened_at, _ in ids}) == 1
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize("load", [LOW_LOAD, HIGH_LOAD])
+def test_each_regime_keeps_its_own_baseline_over_a_restart(load: float) -> None:
+    """SPEC D2: ten is normal under low load, thirty under full load, before and after."""
+    bank = a_machine(LEVEL)
+    tell(bank, messages([*CALM, *noise(60, centre=30.0)], [LOW_LOAD] * 60 + [HIGH_LOAD] * 60))
+    again = restarted(bank, a_machine(LEVEL))
+    normal, fault = (10.0, 30.0) if load == LOW_LOAD else (30.0, 60.0)
+    assert tell(again, messages(noise(40, centre=normal), load, first=120)) == []
+    (finding,) = opened_in(tell(again, messages(noise(20, centre=fault), load, first=160)))
+    assert finding.evidence["baseline"] == pytest.approx(normal, abs=1.0)
+
+
 def test_an_asset_without_the_metric_has_one_regime_until_it_comes() -> None:
     bank = a_machine(LEVEL, regimes=replace(REGIMES, metric="speed"))
     tell(bank, messages(CALM))
