@@ -162,14 +162,14 @@ def unshelve(connection: Connection, shelving_id: int, person_id: int, now: date
             got="one that has ended",
             remedy="Read the list again: what still holds counts already.",
         )
-    connection.execute(QUERIES["bring_back"], {"shelving_ids": [shelving_id]})
+    connection.execute(QUERIES["bring_back"], {"shelving_ids": [shelving_id], "now": now})
 
 
 def end_due_shelvings(connection: Connection, now: datetime) -> int:
     """End the shelvings whose time is up; return how many."""
     ended = [row[0] for row in connection.execute(QUERIES["end_due"], {"now": now}).fetchall()]
     if ended:
-        connection.execute(QUERIES["bring_back"], {"shelving_ids": ended})
+        connection.execute(QUERIES["bring_back"], {"shelving_ids": ended, "now": now})
     return len(ended)
 
 

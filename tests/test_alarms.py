@@ -211,6 +211,33 @@ def test_a_shelving_can_be_ended_before_its_time_once(connection, series, person
     assert refused.value.name == "not_a_legal_step"
 
 
+@pytest.mark.parametrize("ended_by", ["hand", "time"])
+@pytest.mark.parametrize("other", [{}, {"metric": "vibration_mm_s"}, {"rule": "test.level"}])
+def test_what_another_shelving_sets_aside_too_goes_over_to_it(connection, series, person, other, ended_by):
+    short = shelve(connection, series, person, until=NOW + timedelta(hours=1))
+    a_stored_finding(connection, series)
+    longer = shelve(connection, series, person, **other)
+    if ended_by == "hand":
+        alarms.unshelve(connection, short, person, NOW)
+    else:
+        assert alarms.end_due_shelvings(connection, NOW + timedelta(hours=1)) == 1
+    assert (states(connection), counting(connection, series), due(connection)) == ([AlarmState.SHELVED], 0, 0)
+    alarms.unshelve(connection, longer, person, NOW)
+    assert (states(connection), counting(connection, series), due(connection)) == ([AlarmState.ACTIVE], 1, 1)
+
+
+@pytest.mark.parametrize(
+    "other", [{"metric": "temperature_c"}, {"rule": "another.rule"}, {"until": NOW + timedelta(minutes=30)}]
+)
+def test_a_shelving_of_something_else_or_one_that_is_over_keeps_nothing_on(connection, series, person, other):
+    first = shelve(connection, series, person)
+    shelve(connection, series, person, **other)
+    a_stored_finding(connection, series)
+    connection.execute("update finding set shelving_id = %s", (first,))
+    alarms.unshelve(connection, first, person, NOW + timedelta(hours=1))
+    assert (states(connection), due(connection)) == ([AlarmState.ACTIVE], 1)
+
+
 @pytest.mark.parametrize("until", [NOW, NOW - timedelta(hours=1), NOW + LONGEST_SHELVING + timedelta(seconds=1)])
 def test_nothing_is_shelved_for_ever_nor_for_no_time(connection, series, person, until):
     with pytest.raises(Refused) as refused:

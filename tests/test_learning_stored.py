@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 from domain.refusals import Refused
 from runtime.jobs import make_app
 from runtime.learning import learn_from_closures, learn_what_is_due
+from storage.alarms import shelve
 from storage.closures import close_case
 from storage.database import connect
 from storage.detection_policy import detection_in_force, publish_detection_policy, read_detection_policy
@@ -85,6 +86,33 @@ def test_a_persons_report_teaches_from_what_detectors_said_shortly_before(connec
     (lesson,) = lessons_of(connection, "motor")
     assert (lesson.predicted, lesson.found) == (None, "bearing_wear")
     assert [finding.metric for finding in lesson.findings] == ["vibration_mm_s"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "shadow = true",
+        "opened_at = opened_at + interval '2 hours'",
+        "opened_at = opened_at - interval '90 hours', cleared_at = opened_at - interval '72 hours'",
+        "shelving_id = (select id from shelving)",
+    ],
+)
+def test_what_detectors_said_aside_too_late_or_long_before_a_report_teaches_nothing(connection, house, change):
+    """What people had shelved counts for nothing (SPEC D1): neither for its signs nor against its rule."""
+    a_finding(connection, house, NOW - HOUR)
+    terms = {"metric": "temperature_c", "rule": None, "reason": "the sensor is loose", "until": NOW + HOUR}
+    shelve(connection, asset_id=house.asset_id, person_id=house.supervisor.person_id, now=NOW, **terms)
+    connection.execute(f"update finding set {change}")
+    code = a_report(connection, house)
+    connection.execute(
+        "update ticket set state = 'closed', outcome = 'repaired', found_failure_mode_id = %s, closed_at = %s,"
+        " work_finished_at = %s where code = %s",
+        (house.mode_id, NOW, NOW, code),
+    )
+    (ticket_id,) = connection.execute("select id from ticket").fetchone() or ()
+    close_case(connection, ticket_id, a_ticket(outcome=Outcome.DEFERRED), NOW)
+    assert [lesson.findings for lesson in lessons_of(connection, "motor")] == [()]
+    assert connection.execute("select rules from closure_lesson").fetchall() == [([],)]
 
 
 def test_closures_change_the_modes_that_the_desk_judges_by(connection, house):

@@ -11,6 +11,7 @@ from detectors.similarity import LEAST_RUNS
 from domain.remaining_life import LifeMethod, RemainingLife
 from runtime.jobs import make_app
 from runtime.remaining_life import TREND_COVERAGE, tell_remaining_lives
+from storage.alarms import shelve, unshelve
 from storage.remaining_life import lives_of_asset, of_asset, replace_lives, runs_to_failure, steps
 from tests.api_builders import TestClock, an_api
 from tests.life_builders import METRICS, a_life, a_plant, a_run, lengths, repaired
@@ -130,6 +131,20 @@ def test_a_finding_that_is_over_or_of_something_else_tells_nothing(connection, d
     connection.execute(f"update finding set {change}")
     tell(database)
     assert of_asset(connection, house.asset_id) == {}
+
+
+def test_what_is_shelved_tells_nothing_until_it_counts_again(connection, database):
+    """SPEC D1: a loose sensor that creeps towards its limit must not set when the bearing is due."""
+    house = a_plant(connection)
+    a_limit_coming(connection, house, time_to_limit_s=3_600.0)
+    person = house.supervisor.person_id
+    terms = {"metric": None, "rule": None, "reason": "the sensor is loose", "until": NOW + DAY}
+    shelving_id = shelve(connection, asset_id=house.asset_id, person_id=person, now=NOW, **terms)
+    tell(database)
+    assert of_asset(connection, house.asset_id) == {}
+    unshelve(connection, shelving_id, person, NOW)
+    tell(database)
+    assert set(of_asset(connection, house.asset_id)) == {"bearing_wear"}
 
 
 def test_a_trend_without_a_far_end_is_believed_up_to_twice_its_best_guess(connection, database):

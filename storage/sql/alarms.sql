@@ -71,17 +71,27 @@ returning id
 
 -- name: bring_back
 -- Lets what still holds count again, and puts it before the desk; what has cleared meanwhile stays set aside.
+-- What another shelving sets aside as well goes over to that.
 with back as (
   update finding
-  set shelving_id = null
+  set shelving_id = (
+    select max(other.id)
+    from shelving as other
+    where other.asset_id = finding.asset_id
+      and other.ended_at is null
+      and other.until > %(now)s
+      and (other.metric is null or other.metric = finding.metric)
+      and (other.rule_name is null or other.rule_name = (select rule.name from rule where rule.id = finding.rule_id))
+  )
   where shelving_id = any(%(shelving_ids)s::bigint[])
     and cleared_at is null
-  returning asset_id, opened_at, shadow
+  returning asset_id, opened_at, shadow, shelving_id
 )
 insert into evidence_due (asset_id, ts)
 select distinct asset_id, opened_at
 from back
 where not shadow
+  and shelving_id is null
 
 -- name: shelvings
 -- What is set aside at these sites, or was, newest first.

@@ -56,6 +56,7 @@ with spoke as (
   where t.id = %(ticket_id)s
     and t.prediction_id is null
     and not f.shadow
+    and f.shelving_id is null
     and f.opened_at <= t.evidence_at
     and coalesce(f.cleared_at, t.evidence_at) >= t.evidence_at - interval '72 hours'
 ),

@@ -86,7 +86,7 @@ join rule on rule.id = finding.rule_id
 where finding.id = %(id)s;
 
 -- name: limits_coming
--- The findings of assets of a type that are open and say when their limit will be reached, newest first.
+-- The findings of assets of a type that hold, count, and say when their limit will be reached, newest first.
 select
   finding.id, finding.rule_id, finding.series_id, finding.asset_id, finding.metric, finding.detector,
   finding.direction, finding.severity, finding.shadow, finding.opened_at, finding.cleared_at, finding.value,
@@ -97,5 +97,6 @@ where asset.asset_type_id = %(asset_type)s
   and asset.status = 'in_service'
   and finding.cleared_at is null
   and not finding.shadow
+  and finding.shelving_id is null
   and finding.evidence ? 'time_to_limit_s'
 order by finding.opened_at desc, finding.id desc;
