@@ -62,6 +62,15 @@ def test_the_middle_lies_within_and_no_life_is_negative(told) -> None:
     assert all(0.0 <= life.low <= life.middle <= life.high for life, _, _ in told)
 
 
+def test_past_runs_have_the_index_that_others_give_them(library: LifeLibrary) -> None:
+    """An index believes itself about runs that it learnt from: today's run would be compared with better ones."""
+    ceiling = library.index.ceiling
+    of_past = np.abs(library.history[:, 0] - np.minimum(library.remaining, ceiling)).mean()
+    new = [a_run(steps, 700 + number) for number, steps in enumerate(OTHERS)]
+    of_new = [np.abs(library.index.of(run) - np.minimum(np.arange(len(run.metrics))[::-1], ceiling)) for run in new]
+    assert of_past >= np.concatenate(of_new).mean()
+
+
 def test_however_far_an_interval_is_moved_out_no_life_is_negative(library: LifeLibrary) -> None:
     moved = replace(library, moved=(3.0,) * BANDS)
     assert min(moved.left(a_run(steps, 700 + number)).low for number, steps in enumerate(OTHERS[:5])) == 0.0

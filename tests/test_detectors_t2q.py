@@ -19,6 +19,7 @@ from detectors.t2q import T2QParameters
 from detectors.trial import group_episodes
 from domain.findings import Finding, Severity
 from domain.readings import Readings
+from domain.regimes import OperatingRegimes
 from tests.detection_builders import START_US, a_rule, opened_in
 
 METRICS = ("current", "load", "speed", "temperature")
@@ -310,6 +311,30 @@ def test_a_row_of_which_a_reading_is_bad_is_judged_by_what_was_known_before(bad:
     gate = replace(a_rule("quality", rule_id=9, low=0.0, high=100.0, consecutive=1_000), metric="load")
     changes = a_device(a_rule_of(), own={2: [gate]}).feed(told(wild))
     assert [second_of(finding) // 100 for finding in opened_in(changes)] == [6] * found
+
+
+def changing_gear(rule: RuleInForce, off: slice, settle_s: float) -> list[FindingChange]:
+    """What is found where the machine changes gear at 500, which it says itself, and the current is off for a while."""
+    values = working(700)
+    values[0, off] += 20.0
+    gear = np.where(np.arange(700) < 500, 1.0, 2.0)
+    bank = a_device(rule, metrics=(*METRICS, "v_gear"))
+    bank.set_regimes(7, OperatingRegimes("v_gear", (1.5,), settle_s))
+    return bank.feed(told(np.vstack([values, gear])))
+
+
+def test_rows_between_two_operating_regimes_are_not_judged() -> None:
+    """SPEC D2: while the machine settles, its metrics do not hang together as they do in either regime."""
+    rule = a_rule_of("[clst]*")
+    assert opened_in(changing_gear(rule, slice(500, 520), 0.0))
+    assert changing_gear(rule, slice(500, 520), 20.0) == []
+
+
+def test_a_change_of_regime_is_a_gap_to_a_duration() -> None:
+    """ADR 6: forty seconds before it and forty after it are not a minute."""
+    rule = a_rule_of("[clst]*", on_delay_s=60.0)
+    assert opened_in(changing_gear(rule, slice(460, 550), 0.0))
+    assert changing_gear(rule, slice(460, 550), 10.0) == []
 
 
 def test_rows_that_come_while_a_limit_has_a_finding_open_teach_nothing() -> None:
