@@ -217,6 +217,8 @@ def test_what_another_shelving_sets_aside_too_goes_over_to_it(connection, series
     short = shelve(connection, series, person, until=NOW + timedelta(hours=1))
     a_stored_finding(connection, series)
     longer = shelve(connection, series, person, **other)
+    kept_back = [one.findings for one in alarms.shelvings(connection, EVERYWHERE)]
+    assert kept_back == [0, 1], "newest first: what one keeps back the next does not take"
     if ended_by == "hand":
         alarms.unshelve(connection, short, person, NOW)
     else:

@@ -313,6 +313,14 @@ def test_a_row_of_which_a_reading_is_bad_is_judged_by_what_was_known_before(bad:
     assert [second_of(finding) // 100 for finding in opened_in(changes)] == [6] * found
 
 
+def test_copies_of_one_metric_are_no_finding_at_their_last_digit_and_one_when_they_part() -> None:
+    """Their residual is nothing while learning: without the floor of its limit, any rounding would lie beyond it."""
+    for off, found in ((1e-3, 0), (5.0, 1)):
+        values = np.repeat(working(700)[1:2], 2, axis=0)
+        values[1, 500:] += off * values[1, :500].std()
+        assert len(opened_in(a_device(a_rule_of(), metrics=("a", "b")).feed(told(values)))) == found
+
+
 def changing_gear(rule: RuleInForce, off: slice, settle_s: float) -> list[FindingChange]:
     """What is found where the machine changes gear at 500, which it says itself, and the current is off for a while."""
     values = working(700)

@@ -15,6 +15,7 @@ from psycopg_pool import ConnectionPool
 from detectors.bank import Opened
 from domain.findings import Direction, Finding, Severity
 from runtime.desk import JOBS
+from storage.alarms import shelve
 from storage.evidence_packs import PIXELS, READINGS_BEFORE, freeze_next, packs_of
 from storage.findings import save_changes
 from storage.rules import install_rule, newest_rules
@@ -26,6 +27,7 @@ from tests.api_builders import (
     TestClock,
     a_device,
     a_house,
+    a_person,
     a_series,
     an_api,
     an_asset,
@@ -54,7 +56,9 @@ def a_recorded_series(connection: Connection, metric: str = "vibration_mm_s", de
     return series_id
 
 
-def a_stored_finding(connection: Connection, series_id: int, number: int = 1, **evidence: float) -> UUID:
+def a_stored_finding(
+    connection: Connection, series_id: int, number: int = 1, *, shadow: bool = False, **evidence: float
+) -> UUID:
     install_rule(connection, a_draft("test.level"), NOW)
     (rule,) = [one for one in newest_rules(connection) if one.draft.name == "test.level"]
     row = connection.execute(
@@ -72,7 +76,7 @@ def a_stored_finding(connection: Connection, series_id: int, number: int = 1, **
         detector="level",
         direction=Direction.UP,
         severity=Severity.HIGH,
-        shadow=False,
+        shadow=shadow,
         opened_at=OPENED + (number - 1) * MINUTE,
         cleared_at=None,
         value=2.0,
@@ -147,6 +151,18 @@ def test_a_finding_over_several_metrics_freezes_each_that_contributed(connection
     finding_id = a_stored_finding(connection, speed, **evidence)
     frozen(connection)
     assert {pack.series_id for pack in packs_of(connection, finding_id)} == {speed, power}
+
+
+def test_what_a_shadow_rule_finds_and_what_is_shelved_is_frozen_too(connection):
+    """SPEC P4, D1: whether a shadow rule was right is judged weeks later, and what is shelved is still recorded."""
+    series_id = a_recorded_series(connection)
+    ids = [a_stored_finding(connection, series_id, 1, shadow=True)]
+    (asset_id,) = connection.execute("select asset_id from device").fetchone()
+    terms = {"metric": None, "rule": None, "reason": "overhaul", "until": NOW + MINUTE}
+    shelve(connection, asset_id=asset_id, person_id=a_person(connection, "pat"), now=NOW, **terms)
+    ids.append(a_stored_finding(connection, series_id, 2))
+    assert frozen(connection) == 2
+    assert [len(packs_of(connection, finding_id)) for finding_id in ids] == [1, 1]
 
 
 def test_a_pack_outlives_the_readings_and_late_ones_do_not_change_it(connection):

@@ -88,6 +88,24 @@ def test_what_waits_is_tried_on_the_sites_next_day_and_not_before(seeded, pool):
     assert held(pool) == []
 
 
+def test_the_day_is_the_sites_own_west_of_greenwich_too(seeded, pool):
+    """Six in the evening in Los Angeles is the next day in Greenwich; six hours of the site's day are left."""
+    a_budget(pool, 1)
+    first, second = presses(pool, 2)
+    with pool.connection() as connection:
+        connection.execute("update calendar set time_zone = 'America/Los_Angeles'")
+    evening = datetime(2026, 4, 2, 1, 0, tzinfo=UTC)
+    worn(pool, first, 1)
+    assess_due(pool, TestClock(evening))
+    worn(pool, second, 2)
+    assess_due(pool, TestClock(evening + timedelta(hours=1)))
+    assert opened(pool) == 1
+    assess_due(pool, TestClock(evening + timedelta(hours=5, minutes=59)))
+    assert opened(pool) == 1
+    assess_due(pool, TestClock(evening + timedelta(hours=6)))
+    assert opened(pool) == 2
+
+
 def test_the_gravest_that_waits_is_opened_first(seeded, pool):
     a_budget(pool, 0)
     first, second = presses(pool, 2)
