@@ -125,6 +125,12 @@ def test_a_mode_never_seen_keeps_its_prior_whatever_else_was_found():
     assert record.expected > 20, "the library would have expected it by now"
 
 
+def test_a_mode_found_less_often_than_expected_keeps_its_prior_and_says_so():
+    found = learn(MODES, [told(0), *(told(number, RARE.code) for number in range(1, 60))], CAUTION)[WEAR.code].prior
+    assert found.found == 1 < 50 < found.expected
+    assert (found.factor, found.learnt) == (1.0, WEAR.prior)
+
+
 def test_what_comes_as_expected_moves_nothing_much_and_surprises_move_it():
     """Three of four are right where the library says three of four."""
     odds = 3.0 + math.log(WEAR.prior / (1 - WEAR.prior))

@@ -12,7 +12,15 @@ from domain.remaining_life import LifeMethod, RemainingLife
 from runtime.jobs import make_app
 from runtime.remaining_life import TREND_COVERAGE, tell_remaining_lives
 from storage.alarms import shelve, unshelve
-from storage.remaining_life import lives_of_asset, of_asset, replace_lives, runs_to_failure, steps
+from storage.remaining_life import (
+    PartLife,
+    lives_of_asset,
+    of_asset,
+    parts_in_service,
+    replace_lives,
+    runs_to_failure,
+    steps,
+)
 from tests.api_builders import TestClock, an_api
 from tests.life_builders import METRICS, a_life, a_plant, a_run, lengths, repaired
 from tests.rollup_builders import open_autocommit, refresh_everything
@@ -188,6 +196,21 @@ def test_a_run_to_failure_lasts_from_the_fitting_to_the_repair_of_the_part_that_
     repaired(connection, house, BEGAN + 100 * HOUR)
     (run,) = runs_to_failure(connection, house.mode_id, 10)
     assert (run.asset_id, run.began_at, run.ended_at) == (house.asset_id, BEGAN, replaced_at)
+
+
+def test_a_part_in_service_has_lived_since_the_newest_fitting_and_is_told_by_nothing_before(connection):
+    """What the old bearing ran before the repair is none of the new one's life."""
+    house = a_life(connection, a_plant(connection), "R-1", BEGAN, a_run(30, seed=1))
+    connection.execute(
+        "insert into component_installation values (%s, 'bearing', %s, 'event')", (house.asset_id, BEGAN + 10 * HOUR)
+    )
+    refresh_everything(connection)
+    (part,) = parts_in_service(connection, house.mode_id)
+    assert part == PartLife(house.asset_id, BEGAN + 10 * HOUR, BEGAN + 30 * HOUR)
+    told = steps(connection, part, 5 * HOUR)
+    expected = a_run(30, seed=1).metrics[10:].reshape(4, 5, 2).mean(axis=1)
+    for column, metric in enumerate(METRICS):
+        assert told[metric].tolist() == pytest.approx(expected[:, column].tolist())
 
 
 def test_two_repairs_of_one_part_are_one_life_and_a_ticket_that_repaired_nothing_is_none(connection):
