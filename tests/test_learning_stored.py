@@ -139,8 +139,9 @@ def test_learning_again_without_new_lessons_changes_nothing(connection, house):
 def test_a_changed_library_and_a_changed_policy_are_learnt_anew(connection, house):
     lessons(connection, house, wrong=4)
     learn_what_is_due(connection, CLOCK)
-    connection.execute("update failure_mode set prior = 0.03")
-    assert learn_what_is_due(connection, CLOCK) == {"motor": 4}
+    for change in ("failure_mode set prior = 0.03", "failure_mode_part set probability = 0.5"):
+        connection.execute(f"update {change}")
+        assert learn_what_is_due(connection, CLOCK) == {"motor": 4}, change
     body = shipped_body("detection")
     body["learning"] = {"prior_strength": 1, "quantity_strength": 5, "largest_step": 0.5}
     publish_detection_policy(connection, body, person_id=None, now=NOW)
