@@ -205,6 +205,35 @@ def test_what_was_ordered_is_not_proposed_again_and_is_fulfilled_by_a_receipt(co
     assert (of(connection).on_order, of(connection).on_hand) == (0, 15)
 
 
+def test_an_order_that_comes_in_two_deliveries_is_received_with_the_second(connection, house):
+    """It would else be on its way for ever, and its part never be proposed again."""
+    supply.set_supply(connection, BEARING, lead_time_days=None, reorder_level=15, substitutes=[], now=NOW)
+    (proposal,) = supply.list_proposals(connection, NOW, state="open")
+    decide(connection, house, proposal.id, "ordered")
+    store.receive_part(connection, BEARING, 2, NOW)
+    assert (of(connection).on_order, of(connection).on_hand) == (3, 12)
+    assert open_proposals(connection) == []
+    store.receive_part(connection, BEARING, 3, NOW)
+    assert (of(connection).on_order, of(connection).on_hand) == (0, 15)
+    told = supply.list_proposals(connection, NOW)
+    assert sorted((one.state, one.quantity, one.decided_by) for one in told) == [
+        ("received", 2, "Planner"),
+        ("received", 3, "Planner"),
+    ]
+
+
+def test_one_delivery_may_fulfil_an_order_and_begin_the_next(connection, house):
+    for level in (12, 15):
+        supply.set_supply(connection, BEARING, lead_time_days=None, reorder_level=level, substitutes=[], now=NOW)
+        (proposal,) = supply.list_proposals(connection, NOW, state="open")
+        decide(connection, house, proposal.id, "ordered")
+    assert of(connection).on_order == 2 + 3
+    store.receive_part(connection, BEARING, 3, NOW)
+    assert (of(connection).on_order, of(connection).on_hand) == (2, 13)
+    store.receive_part(connection, BEARING, 40, NOW)
+    assert (of(connection).on_order, of(connection).on_hand) == (0, 53)
+
+
 def decide(connection: Connection, house: House, proposal_id: int, state: str) -> None:
     person_id = house.planner.person_id
     assert person_id is not None

@@ -126,17 +126,31 @@ returning part_id
 
 -- name: receive_orders
 -- Marks what was ordered of a part as received, the oldest order first, as far as the pieces go.
+-- An order of which a part came is split: what came is received, the rest is still on its way.
 with waiting as (
-  select id, sum(quantity) over (order by id) as through
+  select id, quantity, sum(quantity) over (order by id) - quantity as before
   from reorder_proposal
   where part_id = %(part_id)s
     and state = 'ordered'
+),
+arrived as (
+  select id, quantity, least(quantity, %(quantity)s - before) as came
+  from waiting
+  where before < %(quantity)s
+),
+came as (
+  insert into reorder_proposal (part_id, quantity, needed_by, state, proposed_at, decided_by, decided_at, note)
+  select proposal.part_id, arrived.came, proposal.needed_by, 'received', proposal.proposed_at, proposal.decided_by,
+         proposal.decided_at, proposal.note
+  from arrived
+  join reorder_proposal as proposal on proposal.id = arrived.id
+  where arrived.came < arrived.quantity
 )
 update reorder_proposal
-set state = 'received'
-from waiting
-where waiting.id = reorder_proposal.id
-  and waiting.through <= %(quantity)s
+set state = case when arrived.came = arrived.quantity then 'received' else 'ordered' end,
+    quantity = case when arrived.came = arrived.quantity then arrived.quantity else arrived.quantity - arrived.came end
+from arrived
+where arrived.id = reorder_proposal.id
 
 -- name: set_supply
 -- Says how long a part takes to come and how many pieces the store wants to keep.
