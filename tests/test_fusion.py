@@ -378,6 +378,15 @@ def test_spent_evidence_has_no_effect(
     )
 
 
-def test_spent_events_do_not_count() -> None:
-    old = seen(an_event("E7"), a_finding(hours=2), closed=at(1))
+@pytest.mark.parametrize("closed", [1, 0.5, 0])
+def test_spent_events_do_not_count(closed: float) -> None:
+    """That of the very moment of the closure is spent: it was about the part that is gone."""
+    old = seen(an_event("E7"), a_finding(hours=2), closed=at(closed))
     assert the_one(old, 3).probability == pytest.approx(probability(3.0))
+    assert assess([a_mode()], seen(a_finding(), closed=at(0)), at(3)) == []
+
+
+def test_what_people_note_is_no_sign() -> None:
+    """An operator's entry may bear any code, that of an error too."""
+    noted = seen(an_event("E7", hours=1, attributes={"component": "bearing"}), a_finding(hours=2))
+    assert the_one(noted, 3).probability == pytest.approx(probability(3.0))
