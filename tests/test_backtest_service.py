@@ -17,7 +17,6 @@ from psycopg_pool import ConnectionPool
 from typer.testing import CliRunner
 
 from detectors.backtest import backtest
-from runtime import fanning_out
 from runtime.backtesting import plan_of, run_waiting, try_machine
 from runtime.commands import app
 from runtime.fanning_out import fan_out
@@ -96,7 +95,7 @@ def test_workers_end_with_a_killed_parent() -> None:
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
 
     def workers() -> list[int]:
-        return [int(pid) for pid in children.read_text().split() if _is_nice(int(pid))]
+        return [int(pid) for pid in children.read_text().split() if _niceness(int(pid)) > _niceness(parent.pid)]
 
     until(lambda: bool(workers()), "a worker is at work")
     (worker,) = workers()
@@ -110,8 +109,8 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
 
 
-def _is_nice(pid: int) -> bool:
-    return int(_stat(pid)[16]) >= fanning_out.NICER
+def _niceness(pid: int) -> int:
+    return int(_stat(pid)[16])
 
 
 def _lives(pid: int) -> bool:

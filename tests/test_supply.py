@@ -98,6 +98,16 @@ def test_sent_again_to_another_engineer_nothing_is_reserved_twice(connection, ho
     assert of(connection).reserved == 2
 
 
+def test_what_was_let_go_is_kept_anew_and_not_on_top(connection, house):
+    code = a_device_ticket(connection, house)
+    carry(connection, house, code, State.DISPATCHED)
+    (ticket_id,) = connection.execute("select id from ticket where code = %s", (code,)).fetchone()
+    supply.release_for_ticket(connection, ticket_id, NOW)
+    assert of(connection).reserved == 0
+    supply.reserve_for_ticket(connection, ticket_id, NOW)
+    assert of(connection).reserved == 2
+
+
 def test_an_unlikely_part_is_told_and_not_reserved(connection, house):
     """The policy says from which probability on."""
     ensure_parts_policy(connection, NOW)
