@@ -19,6 +19,7 @@ from domain.refusals import Refused
 from runtime.assessing import assess_due
 from storage.events import DeviceEvent
 from storage.events import insert as insert_events
+from storage.evidence import last_closed
 from storage.findings import findings_of_asset, recent_findings, save_changes
 from storage.library import failure_modes, install_library, shipped_libraries
 from storage.rules import newest_rules, publish_rule, rules_in_force, rules_version
@@ -162,6 +163,8 @@ def test_drift_error_and_age_together_open_one_ticket_that_names_the_component(
     assert count(pool, "select count(*) from predicted_part") == 1
     assert count(pool, "select count(*) from prediction_evidence") == 4
     assert count(pool, "select count(*) from ticket_finding") == 1
+    with pool.connection() as connection:
+        assert last_closed(connection, press.asset_id) == {}, "an open ticket spends nothing that it stands on"
 
 
 def test_evidence_is_judged_in_the_order_of_its_time_even_when_it_all_waited(

@@ -283,6 +283,19 @@ def test_a_runner_whose_backtest_was_cancelled_or_taken_over_stores_nothing_more
     assert api.get(f"/backtests/{asked['id']}").json()["state"] == "done"
 
 
+def test_what_a_runner_had_at_work_when_it_was_cancelled_is_not_stored(api: Api, motors: list[int]) -> None:
+    asked = api.post("/backtests", {**SPAN, "asset_ids": motors[:1]}, Role.PLANNER).json()
+    with api.pool.connection() as connection:
+        claimed = backtests.claim_next(connection, NOW)
+        assert backtests.is_claimed(connection, claimed)
+        assert backtests.cancel(connection, claimed.backtest, NOW)
+        assert not backtests.is_claimed(connection, claimed)
+        backtests.record(connection, claimed, motors[0], None, "too late")
+        backtests.finish(connection, claimed, NOW)
+        assert backtests.answers_of(connection, asked["id"]) == []
+    assert api.get(f"/backtests/{asked['id']}").json()["state"] == "cancelled"
+
+
 def test_a_machine_that_cannot_be_tried_is_told_and_the_rest_is_answered(api: Api, motors: list[int]) -> None:
     asked = api.post("/backtests", SPAN, Role.PLANNER).json()
     with api.pool.connection() as connection:

@@ -16,6 +16,7 @@ from domain.findings import Direction, Severity
 from domain.refusals import Refused
 from runtime.assessing import assess_due
 from storage import reviews
+from storage.evidence import last_closed
 from storage.prediction_decisions import Correction, decisions_about, edit, is_snoozed, merge, snooze
 from storage.reviews import ReviewedPrediction, list_predictions
 from tests.api_builders import Api, TestClock, an_api
@@ -68,6 +69,20 @@ def evidence_of(pool: ConnectionPool, prediction_id: UUID) -> list[str]:
             (prediction_id,),
         )
         return [reference for (reference,) in rows]
+
+
+def test_what_a_rejected_prediction_stood_on_adds_to_no_later_one(pool, press, planner):
+    """Drift, error and age together would open a ticket; the drift was looked at and found to be nothing."""
+    fitted(pool, press, "comp1", days_before=60)
+    raised(pool, drift(press))
+    assess_due(pool, CLOCK)
+    with pool.connection() as connection:
+        reviews.reject(connection, known(pool)["comp1_failure"].id, planner, "the belt was changed", NOW)
+    told(pool, press, "error1", hours=5)
+    assess_due(pool, CLOCK)
+    with pool.connection() as connection:
+        assert connection.execute("select count(*) from ticket").fetchone() == (0,)
+        assert list(last_closed(connection, press.asset_id).values()) == [THEN]
 
 
 def test_a_merged_prediction_gives_its_evidence_and_keeps_its_own_story(pool, press, planner):

@@ -108,6 +108,16 @@ def test_what_was_let_go_is_kept_anew_and_not_on_top(connection, house):
     assert of(connection).reserved == 2
 
 
+def test_sent_again_when_more_has_come_the_rest_is_kept_too(connection, house):
+    stock(connection, BEARING, 1)
+    code = a_device_ticket(connection, house)
+    carry(connection, house, code, State.DISPATCHED)
+    assert of(connection).reserved == 1
+    stock(connection, BEARING, 5)
+    command(connection, code, "dispatch", house.supervisor, {"assignee_id": house.far.person_id})
+    assert (of(connection).reserved, of(connection).free) == (2, 3)
+
+
 def test_an_unlikely_part_is_told_and_not_reserved(connection, house):
     """The policy says from which probability on."""
     ensure_parts_policy(connection, NOW)
