@@ -167,6 +167,23 @@ def test_drift_error_and_age_together_open_one_ticket_that_names_the_component(
         assert last_closed(connection, press.asset_id) == {}, "an open ticket spends nothing that it stands on"
 
 
+def test_a_closed_ticket_spends_the_evidence_of_the_mode_predicted_and_of_the_one_found(
+    pool: ConnectionPool, press: Press
+) -> None:
+    fitted(pool, press, "comp1", days_before=60)
+    raised(pool, drift(press))
+    told(pool, press, "error1", hours=5)
+    assess_due(pool, StoppedClock())
+    finished = THEN + timedelta(hours=9)
+    with pool.connection() as connection:
+        connection.execute(
+            "update ticket set state = 'closed', outcome = 'repaired', closed_at = %(t)s, work_finished_at = %(t)s,"
+            " found_failure_mode_id = (select id from failure_mode where code = 'comp2_failure')",
+            {"t": finished},
+        )
+        assert last_closed(connection, press.asset_id) == {"comp1_failure": finished, "comp2_failure": finished}
+
+
 def test_evidence_is_judged_in_the_order_of_its_time_even_when_it_all_waited(
     pool: ConnectionPool, press: Press
 ) -> None:

@@ -13,6 +13,7 @@ from storage import store, supply
 from storage.parts_policy import POLICY, ensure_parts_policy
 from storage.policies import publish_body, shipped_body
 from tests.api_builders import Api, an_api
+from tests.ingest_builders import until
 from tests.ticket_builders import (
     DAY,
     NOW,
@@ -193,6 +194,46 @@ def test_a_substitute_fills_what_is_short_and_is_told_on_the_bill(connection, ho
     assert (line.reserved, line.instead) == (2, ["1 × SEAL-35"])
     assert of(connection, SEAL).reserved == 1
     assert open_proposals(connection) == []
+
+
+@pytest.mark.parametrize("order", [(SEAL, "LIKE-6204"), ("LIKE-6204", SEAL)])
+def test_the_substitute_that_was_named_first_is_taken_first(connection, house, order):
+    connection.execute("insert into part (number, name_en, name_zh) values ('LIKE-6204', 'Bearing', '轴承')")
+    for number, pieces in ((BEARING, 0), (SEAL, 5), ("LIKE-6204", 5)):
+        stock(connection, number, pieces)
+    supply.set_supply(connection, BEARING, lead_time_days=3, reorder_level=0, substitutes=order, now=NOW)
+    carry(connection, house, a_device_ticket(connection, house), State.DISPATCHED)
+    assert [of(connection, number).reserved for number in order] == [2, 0]
+
+
+def is_waiting(pool) -> bool:
+    with pool.connection() as connection:
+        waits = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        return connection.execute(waits).fetchone() is not None
+
+
+def test_a_substitute_is_held_like_the_part_that_it_stands_in_for(pool):
+    """Another transaction may be about to promise the substitute as such."""
+    with pool.connection() as connection:
+        house = a_house(connection)
+        stock(connection, BEARING, 0)
+        stock(connection, SEAL, 2)
+        supply.set_supply(connection, BEARING, lead_time_days=3, reorder_level=0, substitutes=[SEAL], now=NOW)
+        code = a_device_ticket(connection, house)
+
+    def send() -> None:
+        with pool.connection() as own:
+            carry(own, house, code, State.DISPATCHED)
+
+    with pool.connection() as connection:
+        supply.review_proposals(connection, [part_id(connection, SEAL)], NOW)
+        sending = threading.Thread(target=send)
+        sending.start()
+        until(lambda: is_waiting(pool) or not sending.is_alive(), "it waits, or does not")
+        assert sending.is_alive(), "the seals are held"
+    sending.join(30)
+    with pool.connection() as connection:
+        assert of(connection, SEAL).reserved == 2
 
 
 def test_a_proposal_is_withdrawn_when_nothing_is_short_any_longer(connection, house):
