@@ -142,6 +142,19 @@ def test_an_anchor_that_waits_survives_a_restart() -> None:
     assert later.feed(readings_of(list(noise(80, centre=20.0)), first=100)) == []
 
 
+def test_a_latched_finding_stays_open_over_a_restart_until_the_repair() -> None:
+    """SPEC D1: nobody has looked yet, whatever process is running."""
+    bank = a_bank(a_rule(latch=True))
+    (finding,) = opened_in(bank.feed(readings_of(ALARM)))
+    later = a_bank(a_rule(latch=True))
+    later.restore(bank.save([1]))
+    assert later.feed(readings_of(list(noise(300)), first=160)) == []
+    later.anchor(1, START_US + 460_000_000)
+    (cleared,) = later.feed(readings_of(list(noise(5)), first=460))
+    assert isinstance(cleared, Cleared)
+    assert cleared.opened_at == finding.opened_at
+
+
 def test_state_of_another_layout_or_series_is_refused() -> None:
     bank = a_bank(a_rule())
     blob = bank.save([1])

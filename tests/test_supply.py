@@ -248,6 +248,18 @@ def test_a_proposal_is_withdrawn_when_nothing_is_short_any_longer(connection, ho
     assert open_proposals(connection) == []
 
 
+def test_only_tickets_that_somebody_is_on_are_short_of_anything(connection, house):
+    stock(connection, BEARING, 0)
+    bearing, code = part_id(connection, BEARING), a_device_ticket(connection, house)
+    supply.review_proposals(connection, [bearing], NOW)
+    assert open_proposals(connection) == []
+    carry(connection, house, code, State.DISPATCHED)
+    assert open_proposals(connection) == [(BEARING, 2)]
+    command(connection, code, "cancel", house.supervisor, {"reason": "the motor was scrapped"})
+    supply.review_proposals(connection, [bearing], NOW)
+    assert open_proposals(connection) == []
+
+
 def test_below_the_reorder_level_the_store_proposes_to_fill_up(connection, house):
     supply.set_supply(connection, BEARING, lead_time_days=None, reorder_level=12, substitutes=[], now=NOW)
     assert open_proposals(connection) == [(BEARING, 2)]
