@@ -13,12 +13,13 @@ from detectors import notebook
 from detectors.closed_loop import History, Loop, Machine, history_of, rules_of
 from detectors.library import Library, RuleDraft, RuleMode
 from detectors.silences import looks_us
+from domain.events import COMPONENT_REPLACED
 from domain.failure_modes import EventSign, FindingSign, PartAgeSign, Signature
 from domain.findings import Direction, Finding, Severity
 from domain.readings import Readings
 from storage.cases import read_case
 from storage.rules import rules_in_force
-from tests.detection_builders import QUICK, START, START_US, a_mode, a_rule
+from tests.detection_builders import QUICK, START, START_US, a_mode, a_rule, an_event
 from tests.ingest_builders import NOW, SECOND, Line, a_plant, hot
 from tests.ingest_builders import a_device as a_stored_device
 from tests.ingest_builders import a_rule as a_stored_rule
@@ -143,3 +144,35 @@ def test_a_notebook_tries_silence_until_the_last_reading() -> None:
     rule = {"name": "silent", "metric": "t", "detector": "missing", "parameters": {"factor": 10.0}}
     (ticket,) = notebook.backtest(frame, [rule]).tickets.to_dict("records")
     assert ticket["opened_at"] == START + timedelta(minutes=99 + 10)
+
+
+def a_history(heat_stops: int, until: int, **changes: object) -> History:
+    """Vibration by the minute until ``until``, high from minute 150 on; heat until ``heat_stops`` and from 300 on."""
+    minutes = np.arange(until)
+    spoken = np.concatenate([minutes[minutes < heat_stops], minutes[minutes >= 300]])
+    series = np.concatenate([np.full(until, 1), np.full(len(spoken), 2)]).astype(np.int32)
+    values = np.concatenate([np.where(minutes < 150, 10.0, 20.0), np.full(len(spoken), 10.0)])
+    ts_us = START_US + np.concatenate([minutes, spoken]) * 60_000_000
+    readings = Readings(series, ts_us, values)
+    return History(7, {1: "vibration", 2: "heat"}, readings, clocked=(1, 2), **changes)  # type: ignore[arg-type]
+
+
+def test_silence_is_heard_of_when_it_opened_not_when_it_ended() -> None:
+    """What other series tell meanwhile comes after it, in the order of time."""
+    library = a_library()
+    loop = Loop(library.modes, rules_of(library), a_history(100, 400))
+    loop.run()
+    opened = [(one.detector, one.metric) for one in loop.findings.values()]
+    assert opened == [("missing", "heat"), ("threshold", "vibration")]
+
+
+def test_silence_after_the_last_event_is_heard_of_too() -> None:
+    """A replacement a minute after the last reading ends no silence that has not begun."""
+    library = a_library()
+    replaced = an_event(COMPONENT_REPLACED, hours=1 + 40 / 60, attributes={"component": "bearing"})
+    until = START + timedelta(hours=9)
+    loop = Loop(library.modes, rules_of(library), a_history(100, 100, events=[replaced], clock_until=until))
+    loop.run()
+    assert {one.metric: one.opened_at for one in loop.findings.values()} == {
+        metric: START + timedelta(minutes=99 + 4) for metric in ("vibration", "heat")
+    }
