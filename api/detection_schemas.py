@@ -111,6 +111,7 @@ class RuleShape(Told):
     mode: RuleMode
     created_at: datetime
     published_by: str | None
+    reason: str | None
 
 
 class Rules(Told):
@@ -121,7 +122,7 @@ class Rules(Told):
 
 
 class NewRule(Asked):
-    """A rule to publish. ``metric`` is a pattern (fnmatch); ``parameters`` are the detector's own, by name."""
+    """A rule to publish, and why. ``metric`` is a pattern (fnmatch); ``parameters`` are the detector's own, by name."""
 
     name: Annotated[str, StringConstraints(pattern=RULE_NAME)]
     asset_type: LowWord | None = None
@@ -130,6 +131,7 @@ class NewRule(Asked):
     parameters: Annotated[dict[LowWord, Scalar], Field(max_length=50, default_factory=dict)]
     severity: Severity
     mode: RuleMode
+    reason: Annotated[Line, Field(max_length=200)] | None = None
 
 
 class AskedRegimes(Asked):
