@@ -23,6 +23,17 @@ CHOICES: Mapping[str, Word] = MappingProxyType(
     }
 )
 
+# Why a run to failure was not learnt from, after its number.
+LEFT_OUT: Mapping[str, str] = MappingProxyType(
+    {
+        "too_short": N_("%(count)s too short: lives of less than 20 hours cannot be followed by hours"),
+        "no_readings": N_("%(count)s without readings"),
+        "metric_missing": N_("%(count)s without a metric that the others have"),
+        "little_measured": N_("%(count)s of which less than half was measured"),
+        "regime_unknown": N_("%(count)s whose operating regime is not known"),
+    }
+)
+
 # For how long somebody may snooze in one go without naming a time.
 SPANS: Mapping[str, tuple[str, timedelta]] = MappingProxyType(
     {

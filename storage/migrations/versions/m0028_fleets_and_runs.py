@@ -1,4 +1,4 @@
-"""Run 0028_backtest_fleets."""
+"""Run 0028_fleets_and_runs."""
 
 from storage.migrations.plain_sql import run
 
@@ -8,4 +8,4 @@ down_revision = "0026"
 
 def upgrade() -> None:
     """Apply the file."""
-    run("0028_backtest_fleets")
+    run("0028_fleets_and_runs")
