@@ -146,6 +146,9 @@ def test_graver_evidence_wakes_a_snoozed_prediction_and_the_page_says_so(console
         )
     with console.reader(planner) as browser:
         page = browser.get(f"/predictions/{worn}").text
+        listed = browser.get("/predictions").text
+    assert "Woken by graver evidence" in listed
+    assert "Snoozed" not in listed.split("<table", 1)[1], "the list and the page say the same"
     assert "Woken by graver evidence" in page
     assert "2026-03-05 10:00" not in page.split("What was decided")[0], "it sleeps no more"
 
