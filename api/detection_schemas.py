@@ -20,6 +20,7 @@ from storage.alarms import Alarm, Shelving
 from storage.bearing_verdicts import BearingVerdict
 from storage.console import FindingRow, Weight
 from storage.detection_policy import DetectionPolicy
+from storage.floods import Flood
 from storage.prediction_decisions import PredictionDecision
 from storage.rule_proposals import Proposal
 from storage.rule_scores import RuleScore
@@ -41,6 +42,17 @@ class Alarms(Told):
     """Findings that hold, or have cleared within a week without anybody acknowledging them; newest first."""
 
     items: list[Alarm]
+    next_cursor: str | None
+
+
+class Floods(Told):
+    """Sites where so many machines have alarms at once that one cause is likely.
+
+    ``tickets`` were opened before it was seen; ``waiting`` predictions open none by themselves until it is over. All of
+    them on one page.
+    """
+
+    items: list[Flood]
     next_cursor: str | None
 
 

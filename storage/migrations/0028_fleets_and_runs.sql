@@ -1,4 +1,4 @@
--- Backtests of whole fleets, why a rule was changed, and which runs to failure remaining life was learnt from.
+-- Backtests of whole fleets, why a rule was changed, runs to failure learnt from, and floods with their tickets.
 
 -- All machines of a type, or those of it at a site (SPEC D7).
 alter table backtest
@@ -18,3 +18,21 @@ create table life_learning (
   left_out jsonb not null,
   told_at timestamptz not null
 );
+
+-- A flood of alarms at a site, in wall time, and the tickets that its first machines opened before it was seen to be one
+-- (SPEC D1, ISA-18.2).
+create table flood (
+  id bigint generated always as identity primary key,
+  site_id text not null references site,
+  began_at timestamptz not null,
+  -- When it last kept a prediction from opening its ticket.
+  seen_at timestamptz not null,
+  check (began_at <= seen_at)
+);
+create index flood_of_site on flood (site_id, seen_at);
+create table flood_ticket (
+  flood_id bigint not null references flood,
+  ticket_id uuid not null references ticket,
+  primary key (flood_id, ticket_id)
+);
+create index flood_ticket_by_ticket on flood_ticket (ticket_id);
