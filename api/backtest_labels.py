@@ -91,12 +91,14 @@ def _label(
             errors.add(row.number, name, "nothing", "a value")
     asset_ids = machines.get(str(values.get("asset")), ())
     if "asset" in values and len(asset_ids) != 1:
-        expected = "a tag that one of the chosen sites has only" if asset_ids else "the tag of a machine that is tried"
-        errors.add(row.number, "asset", values["asset"], expected)
+        errors.add(row.number, "asset", values["asset"],
+                   "a tag that only one of the sites has" if asset_ids else "the tag of a machine that is tried")  # fmt: skip
     meant = _meant(modes, values.get("failure_mode"))
     if not meant:
-        expected = "a failure mode of the type: " + ", ".join(mode.code for mode in modes)
-        errors.add(row.number, "failure_mode", values.get("failure_mode", "nothing"), expected)
+        known = ", ".join(mode.code for mode in modes)
+        errors.add(
+            row.number, "failure_mode", values.get("failure_mode", "nothing"), f"a failure mode of the type: {known}"
+        )
     at = values.get("at")
     if errors.count > before or not isinstance(at, datetime):
         return None

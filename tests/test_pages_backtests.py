@@ -514,7 +514,7 @@ def test_a_tag_that_two_sites_use_is_clear_once_a_site_is_chosen(worn, admin):
         assert "all of this type: 2" in page
         assert "all at Other: 1" in page
         table = a_table("M-1,,2026-03-01")
-        assert "one of the chosen sites has only" in browser.post("/backtests", data=FORM, files=table).text
+        assert "a tag that only one of the sites has" in browser.post("/backtests", data=FORM, files=table).text
         made = browser.post("/backtests", data={**FORM, "site_id": site}, files=table)
         assert made.status_code == 303
     (run,) = stored(worn)

@@ -172,13 +172,12 @@ def test_a_flood_is_one_notice_over_what_waits_and_on_the_tickets_opened_before_
         code = open_from_prediction(connection, worn, NOW)
         hold_for_flood(connection, loose, NOW)
         note_flood(connection, console.house.asset_id, NOW, NOW)
-        connection.execute(
-            "insert into flood_ticket select flood.id, ticket.id from flood, ticket on conflict do nothing"
-        )
+        every = "insert into flood_ticket select flood.id, ticket.id from flood, ticket on conflict do nothing"
+        connection.execute(every)
     with console.reader(console.house.planner) as browser:
         page = browser.get("/predictions").text
         assert "Many machines at once: " in page
-        assert "1 predictions wait until it is over." in page
+        assert "Predictions that wait until it is over: 1." in page
         assert f'<a class="code" href="/tickets/{code}">' in page.split("<table", 1)[0]
         assert "Held by a flood of alarms" in page
         assert "Held by a flood of alarms" in browser.get(f"/predictions/{loose}").text

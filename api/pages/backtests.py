@@ -121,8 +121,8 @@ def publish(
         if newest is None or draft is None or text(form, "version") != str(newest.version):
             raise Refused(
                 "stale_record",
-                expected="a limit that the newest version of the rule does not have",
-                got="nothing to publish" if draft is None else f"version {text(form, 'version')[:20]}",
+                expected="values that the newest version of the rule does not have",
+                got="none" if draft is None else f"version {text(form, 'version')[:20]}",
                 remedy="Read the rule again and repeat the change.",
             )
         if text(form, "mode") not in PUBLISHED_AS or not text(form, "reason"):
