@@ -90,9 +90,10 @@ def _label(
         if name not in values and errors.count == before:
             errors.add(row.number, name, "nothing", "a value")
     asset_ids = machines.get(str(values.get("asset")), ())
-    if "asset" in values and len(asset_ids) != 1:
-        errors.add(row.number, "asset", values["asset"],
-                   "a tag that only one of the sites has" if asset_ids else "the tag of a machine that is tried")  # fmt: skip
+    if "asset" in values and not asset_ids:
+        errors.add(row.number, "asset", values["asset"], "the tag of a machine that is tried")
+    elif "asset" in values and len(asset_ids) > 1:
+        errors.add(row.number, "asset", values["asset"], "a tag that only one of the sites has")
     meant = _meant(modes, values.get("failure_mode"))
     if not meant:
         known = ", ".join(mode.code for mode in modes)
