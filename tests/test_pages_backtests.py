@@ -549,6 +549,7 @@ def test_a_proposed_limit_is_published_from_the_page_with_mode_and_reason(worn, 
     with worn.reader(admin) as browser:
         page = browser.get(f"/backtests/{number}").text
         assert "As version 2 of drift-m-1" in words_of(page)
+        assert 'maxlength="200"></textarea>' in page, "nobody has given a reason yet"
         assert re.findall(r'<option value="(\w+)"', page.split('id="publish"', 1)[1]) == ["review", "shadow"]
         made = browser.post(f"/backtests/{number}/publish", data=publish_form())
         assert (made.status_code, made.headers["location"]) == (303, f"/rules/{RULE}")
@@ -570,6 +571,7 @@ def test_what_is_published_fits_the_form_it_was_made_for_and_never_opens_tickets
         refused = browser.post(f"/backtests/{number}/publish", data=publish_form(**change))
     assert refused.status_code in (409, 412, 422)
     assert 'id="refusal"' in refused.text
+    assert f'maxlength="200">{publish_form(**change)["reason"].strip()}</textarea>' in refused.text
     with worn.pool.connection() as connection:
         assert len(rule_versions(connection, RULE)) == 1
 

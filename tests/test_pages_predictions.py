@@ -199,6 +199,20 @@ def test_the_runs_to_failure_behind_a_prediction_are_told_with_those_left_out(co
     assert "1 of which less than half was measured; 2 without readings" in told
 
 
+def test_a_ripe_prediction_without_a_ticket_says_whose_decision_it_waits_for(console, worn, loose):
+    """SPEC P5: a rule in review leaves it to a person; what is only watched, held or opened waits for nobody."""
+    told = "Waits for a decision"
+    with console.reader(console.house.planner) as browser:
+        assert told in browser.get(f"/predictions/{worn}").text
+        assert browser.get("/predictions").text.count(told) == 1
+        assert told not in browser.get(f"/predictions/{loose}").text
+        with console.pool.connection() as connection:
+            hold_back(connection, worn, NOW)
+        assert told not in browser.get(f"/predictions/{worn}").text
+        assert browser.post(f"/predictions/{worn}/confirm").status_code == 303
+        assert told not in browser.get(f"/predictions/{worn}").text
+
+
 def test_a_planner_merges_into_another_prediction_of_the_asset_and_goes_there(console, worn, loose):
     with console.reader(console.house.planner) as browser:
         form = in_part(browser.get(f"/predictions/{loose}").text, "merge")

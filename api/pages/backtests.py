@@ -253,7 +253,7 @@ def _run_page(
     with database.connection() as connection:
         run = _known(connection, caller, backtest_id)
         context = _told(connection, caller, run, detail)
-    told = {"refusal": shown(refusal, framed.language) if refusal is not None else None, "reason": reason}
+    told = {"refusal": shown(refusal, framed.language) if refusal is not None else None, "typed_reason": reason}
     return page(request, framed, "backtest.html", {**context, **told}, status=refused_status(refusal))
 
 

@@ -11,6 +11,7 @@ from api.pages.words import Word
 
 SNOOZED = Word(N_("Snoozed"), "pause", "grey")
 WOKEN = Word(N_("Woken by graver evidence"), "alarm", "warn")
+FOR_A_PERSON = Word(N_("Waits for a decision"), "hand", "calm")
 HELD_BY_FLOOD = Word(N_("Held by a flood of alarms"), "wave", "warn")
 HELD_BY_BUDGET = Word(N_("Held by the ticket budget"), "clock", "warn")
 
