@@ -350,13 +350,16 @@ def test_tickets_of_a_floods_first_machines_are_put_under_its_one_notice(seeded,
 
 
 def test_a_ticket_opened_long_before_or_of_a_quiet_machine_is_none_of_the_floods(seeded, pool):
+    """The first machine had its ticket an hour ago and alarms now; the second alarms an hour ago and its ticket now."""
     made = presses(pool, 7)
     for number in (0, 1):
         worn(pool, made[number], number)
     early = evidence_at(pool) + MINUTE
-    with pool.connection() as connection:
-        connection.execute("update finding set opened_at = opened_at - interval '1 hour'")
     assess_due(pool, TestClock(early - timedelta(hours=1)))
+    with pool.connection() as connection:
+        quiet = "update finding set opened_at = opened_at - interval '1 hour' where asset_id = %s"
+        connection.execute(quiet, (made[1].asset_id,))
+        connection.execute("update ticket set opened_at = %s where asset_id = %s", (early, made[1].asset_id))
     for number in range(2, 7):
         worn(pool, made[number], number)
     assess_due(pool, TestClock(evidence_at(pool) + MINUTE))
