@@ -3,7 +3,7 @@
 from storage.migrations.plain_sql import run
 
 revision = "0028"
-down_revision = "0026"
+down_revision = "0027"
 
 
 def upgrade() -> None:
