@@ -27,10 +27,11 @@ class LabelShape(Asked):
 
 
 class Machines(Asked):
-    """Which machines (all of the type, or these), from when until before when."""
+    """Which machines (all of the type, those at a site, or these), from when until before when."""
 
     asset_type: LowWord
     asset_ids: Annotated[list[Key] | None, Field(min_length=1, max_length=MACHINES_MAX)] = None
+    site_id: LowWord | None = None
     since: Moment
     until: Moment
     labels: Annotated[list[LabelShape], Field(max_length=LABELS_MAX, default_factory=list)]

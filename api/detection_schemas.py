@@ -20,6 +20,7 @@ from storage.alarms import Alarm, Shelving
 from storage.bearing_verdicts import BearingVerdict
 from storage.console import FindingRow, Weight
 from storage.detection_policy import DetectionPolicy
+from storage.floods import Flood
 from storage.prediction_decisions import PredictionDecision
 from storage.rule_proposals import Proposal
 from storage.rule_scores import RuleScore
@@ -41,6 +42,17 @@ class Alarms(Told):
     """Findings that hold, or have cleared within a week without anybody acknowledging them; newest first."""
 
     items: list[Alarm]
+    next_cursor: str | None
+
+
+class Floods(Told):
+    """Sites where so many machines have alarms at once that one cause is likely.
+
+    ``tickets`` were opened before it was seen; ``waiting`` predictions open none by themselves until it is over. All of
+    them on one page.
+    """
+
+    items: list[Flood]
     next_cursor: str | None
 
 
@@ -111,6 +123,7 @@ class RuleShape(Told):
     mode: RuleMode
     created_at: datetime
     published_by: str | None
+    reason: str | None
 
 
 class Rules(Told):
@@ -121,7 +134,7 @@ class Rules(Told):
 
 
 class NewRule(Asked):
-    """A rule to publish. ``metric`` is a pattern (fnmatch); ``parameters`` are the detector's own, by name."""
+    """A rule to publish, and why. ``metric`` is a pattern (fnmatch); ``parameters`` are the detector's own, by name."""
 
     name: Annotated[str, StringConstraints(pattern=RULE_NAME)]
     asset_type: LowWord | None = None
@@ -130,6 +143,7 @@ class NewRule(Asked):
     parameters: Annotated[dict[LowWord, Scalar], Field(max_length=50, default_factory=dict)]
     severity: Severity
     mode: RuleMode
+    reason: Annotated[Line, Field(max_length=200)] | None = None
 
 
 class AskedRegimes(Asked):

@@ -11,7 +11,7 @@ and cleared is then followed in order of time. Row by row gives the same tickets
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -27,6 +27,7 @@ from detectors.catalogue import CATALOGUE
 from detectors.fusion import AssetEvidence, PastClosure, assess
 from detectors.library import Library, RuleMode
 from detectors.rules import RuleInForce
+from detectors.silences import SILENCE, looks_us
 from domain.events import COMPONENT_REPLACED, Event
 from domain.failure_modes import FailureMode
 from domain.findings import Finding
@@ -70,7 +71,8 @@ class History:
 
     ``metrics`` maps series ids to metrics, ``readings`` are in series-time order, ``events`` and ``repairs`` in order
     of time; ``installed`` says when components were fitted before the record begins. ``devices`` maps series ids to
-    their device where there are several; ``regimes`` are those of the machine's type.
+    their device where there are several; ``regimes`` are those of the machine's type. ``clocked`` are the series whose
+    silence is judged, those of live devices that are expected to speak, until ``clock_until`` (None: the last reading).
     """
 
     asset_id: int
@@ -81,6 +83,8 @@ class History:
     repairs: Sequence[Repair] = ()
     devices: Mapping[int, int] = field(default_factory=dict)
     regimes: OperatingRegimes | None = None
+    clocked: Collection[int] = ()
+    clock_until: datetime | None = None
 
     def bank(self, rules: Sequence[RuleInForce]) -> Bank:
         """Return a fresh bank that watches the machine with these rules, as ingest would."""
@@ -122,6 +126,7 @@ class Loop:
         self._history = history
         self._repaired_after = repaired_after
         self._bank = history.bank(rules)
+        self._clock = _Clock(history, rules)
         self._installed = defaultdict(list, {name: list(times) for name, times in history.installed.items()})
         self._coming = deque(_in_order_of_time(history))
         self._evidence: dict[tuple[int, int, datetime], Finding] = {}
@@ -134,21 +139,25 @@ class Loop:
         """Play the record to its end and return the tickets."""
         columns = Columns(self._history.readings)
         while (start_us := columns.next_us()) < NEVER_US:
+            self._follow(self._clock.silent(self._bank, start_us))
             self._pass(_time(start_us))
-            self._follow(self._bank.feed(columns.until(self._next_cut_us(start_us))))
+            stop_us = self._next_cut_us(start_us)
+            changes = self._bank.feed(columns.until(stop_us))
+            self._follow(changes + self._clock.silent(self._bank, stop_us))
+        self._follow(self._clock.silent(self._bank, NEVER_US))
         while self._coming:
             self._hear(self._coming.popleft())
         return self.tickets
 
     def _next_cut_us(self, start_us: int) -> int:
-        """Return the first time after ``start_us`` at which the bank may be told of a repair."""
+        """Return the first time after ``start_us`` at which the bank may be told of a repair, or a silence end."""
         told = next((one for one in self._coming if _changes_machine(one)), None)
-        known = [] if told is None else [_us(_at(told))]
+        known = [self._clock.next_look_us(start_us), *([] if told is None else [_us(_at(told))])]
         if self._repaired_after is not None:
             # A ticket of this very batch is repaired this much later at the earliest.
             after_us = self._repaired_after // MICROSECOND
             known += [start_us + after_us, *(_us(opened_at) + after_us for opened_at in self._open.values())]
-        return max(min(known, default=NEVER_US), start_us + 1)
+        return max(min(known), start_us + 1)
 
     def _follow(self, changes: Sequence[FindingChange]) -> None:
         """Go through what opened and cleared as if it had come row by row."""
@@ -234,6 +243,27 @@ class Loop:
             if prediction.stage == Stage.TICKET and prediction.failure_mode not in self._open:
                 self._open[prediction.failure_mode] = as_of
                 self.tickets.append(Ticket(self._history.asset_id, as_of, prediction))
+
+
+class _Clock:
+    """Looks at the clock during a replay, as ingest does live, wherever that may tell of a silence."""
+
+    def __init__(self, history: History, rules: Sequence[RuleInForce]) -> None:
+        readings = history.readings
+        is_judged = any(rule.detector == SILENCE for rule in rules)
+        self._series = sorted(set(history.clocked) & set(history.metrics)) if is_judged else []
+        self._looks = looks_us(readings, history.metrics, self._series, rules)
+        ends = readings.ts_us.max(initial=np.iinfo(np.int64).min)
+        self._until_us = int(ends) if history.clock_until is None else _us(history.clock_until)
+
+    def next_look_us(self, after_us: int) -> int:
+        """Return the time of the next reading after ``after_us`` that may end a silence, NEVER_US without any."""
+        place = int(np.searchsorted(self._looks, after_us, side="right"))
+        return int(self._looks[place]) if place < self._looks.size else NEVER_US
+
+    def silent(self, bank: Bank, before_us: int) -> list[FindingChange]:
+        """Return the silences that opened before this time, and before the clock ends."""
+        return bank.tick(self._series, min(before_us - 1, self._until_us)) if self._series else []
 
 
 class ClosedLoop(Loop):

@@ -5,6 +5,7 @@ settings that make the difference are measured, the times of a run are grouped b
 the farthest points so that it is the same every time), and each metric is told in units of its own spread within its
 group: z = (value - mean of the group) / deviation of the group. How many groups there are is read off the metrics: the
 fewest that explain them about as well as eight do. Without settings, or where they explain nothing, there is one group.
+Where somebody has said which operating regimes there are (domain/regimes.py), those are the groups, none more or fewer.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ class Run:
     """A history from the day a part was new: a row for each step of time, steps of equal length.
 
     ``metrics`` has shape (steps, metrics), ``settings`` (steps, settings), with no settings where none are measured.
-    NaN stands for what was not measured. A run to failure ends with the failure.
+    NaN stands for what was not measured. A run to failure ends with the failure. With ``regimes`` above 0 the one
+    setting is the number of the operating regime, from 0 on, of so many.
     """
 
     metrics: Array
     settings: Array
+    regimes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class Conditions:
 
     def normalise(self, run: Run) -> Array:
         """Return the kept metrics of a run in deviations of their group; what was not measured keeps its last value."""
-        group = _nearest(_forward(run.settings) / self.scale, self.centres)
-        told = (_forward(run.metrics[:, self.kept]) - self.mean[group]) / self.deviation[group]
+        group = _nearest(filled(run.settings) / self.scale, self.centres)
+        told = (filled(run.metrics[:, self.kept]) - self.mean[group]) / self.deviation[group]
         # Never measured so far: as if usual.
         return np.nan_to_num(told, nan=0.0)
 
@@ -66,21 +69,24 @@ def fit_conditions(runs: Sequence[Run]) -> Conditions:
     """
     if not runs:
         raise ValueError("expected at least one run, got none")
-    metrics = np.vstack([_forward(run.metrics) for run in runs])
-    settings = np.vstack([_forward(run.settings) for run in runs])
+    metrics = np.vstack([filled(run.metrics) for run in runs])
+    settings = np.vstack([filled(run.settings) for run in runs])
+    regimes = runs[0].regimes
     scale = np.nanstd(settings, axis=0)
-    scale = np.where(scale > 0.0, scale, 1.0)
+    scale = np.where((scale > 0.0) & (regimes == 0), scale, 1.0)
     settings = settings / scale
     overall = np.nanstd(metrics, axis=0)
     kept = np.flatnonzero(overall > _CONSTANT * np.abs(np.nanmean(metrics, axis=0)))
     if kept.size == 0:
         raise ValueError("expected a metric that changes in the runs, got constants only")
     metrics = metrics[:, kept] / overall[kept]
-    centres = _groups(settings, metrics)
+    centres = np.arange(regimes, dtype=np.float64)[:, None] if regimes else _groups(settings, metrics)
     group = _nearest(settings, centres)
     mean, deviation = _by_group(metrics, group, len(centres))
-    # A metric may move with the settings alone.
-    telling = np.flatnonzero((deviation > _CONSTANT).all(axis=0))
+    # A metric may move with the settings alone; in a regime in which it rests it is as usual, whatever others say.
+    moves = deviation > _CONSTANT
+    telling = np.flatnonzero(moves.any(axis=0) if regimes else moves.all(axis=0))
+    deviation = np.where(moves, deviation, 1.0)
     unit = overall[kept][telling]
     return Conditions(scale, centres, kept[telling], mean[:, telling] * unit, deviation[:, telling] * unit)
 
@@ -132,7 +138,7 @@ def _nearest(settings: Array, centres: Array) -> NDArray[np.int64]:
     return nearest
 
 
-def _forward(columns: Array) -> Array:
-    """Fill what was not measured with the last value before it; what precedes the first stays NaN."""
+def filled(columns: Array) -> Array:
+    """Return columns, one row a step, where what was not measured is the last value before; the first stay NaN."""
     last = np.maximum.accumulate(np.where(np.isnan(columns), 0, np.arange(len(columns))[:, None]), axis=0)
     return np.take_along_axis(columns, last, axis=0)

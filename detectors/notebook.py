@@ -2,7 +2,8 @@
 
 The same replay as in the service. A frame of readings has one row a time (aware, or UTC when it is not) and one column
 a metric; with a column ``asset`` it holds several machines. Where no failure modes are given every finding counts as a
-ticket of its rule's name; rules of one detector on the same metric then speak for each other.
+ticket of its rule's name; rules of one detector on the same metric then speak for each other. Silence (``missing``) is
+judged until the machine's last reading.
 
 >>> import numpy as np
 >>> values = np.concatenate([np.full(300, 10.0), np.full(20, 16.0), np.full(300, 10.0)])
@@ -20,7 +21,7 @@ ticket of its rule's name; rules of one detector on the same metric then speak f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -109,7 +110,8 @@ def histories(readings: pd.DataFrame, events: pd.DataFrame | None) -> Iterator[t
     for number, (asset, frame) in enumerate(machines, start=1):
         wide = frame.drop(columns="asset", errors="ignore").sort_index()
         wide = wide.set_axis(_utc(pd.DatetimeIndex(wide.index)), axis=0)
-        yield asset, history_of(Machine(number, wide, _events(asset, events)))
+        history = history_of(Machine(number, wide, _events(asset, events)))
+        yield asset, replace(history, clocked=history.metrics)
 
 
 def _rule(number: int, rule: RuleLike) -> RuleInForce:

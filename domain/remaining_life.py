@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +13,25 @@ class LifeMethod(StrEnum):
 
     SIMILARITY = "similarity"
     TREND = "trend"
+
+
+class LeftOut(StrEnum):
+    """Why a run to failure teaches nothing of how lives go by."""
+
+    TOO_SHORT = "too_short"
+    NO_READINGS = "no_readings"
+    METRIC_MISSING = "metric_missing"
+    LITTLE_MEASURED = "little_measured"
+    REGIME_UNKNOWN = "regime_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class RunsLearnt:
+    """Of ``runs`` to failure ``used`` were learnt from; ``left_out`` counts the others, by reason."""
+
+    runs: int
+    used: int
+    left_out: Mapping[LeftOut, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from storage.evidence import (
     record_replacement,
 )
 from storage.findings import findings_of_asset
+from storage.floods import note_flood
 from storage.library import failure_modes
 from storage.prediction_decisions import fold_into_alias, is_snoozed
 from storage.predictions import close_answered, lapse_watches, open_ticket_of, upsert_prediction
@@ -167,6 +168,7 @@ class _Case:
         let_go(self._connection, prediction_id, self._now)
         if is_flooded(self._connection, self._claim.asset_id, found_at):
             hold_for_flood(self._connection, prediction_id, self._now)
+            note_flood(self._connection, self._claim.asset_id, found_at, self._now)
             return False
         if may_open(self._connection, self._claim.asset_id, self._now, severity=severity):
             return True

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from detectors.parameters import Scalar
 from runtime.children import ServiceError
+from runtime.clock import SystemClock
 from runtime.plainly import plainly
 from runtime.ready import with_running_services
 from runtime.screen import Screen
@@ -61,7 +62,8 @@ def backtest(
             drafts += parse_rules(_text_of(path), asset_type)
         with connect(dsn) as connection:
             machines = machines_of(connection, asset_type, asset, None)
-            plan = plan_of(connection, dsn, asset_type, _time(since), _time(until), BacktestRequest(tuple(drafts)))
+            asked = BacktestRequest(tuple(drafts))
+            plan = plan_of(connection, dsn, asset_type, _time(since), _time(until), asked, SystemClock().now())
         results: list[MachineResult] = []
         ran = fan_out(partial(try_machine, plan), list(machines), workers=cores() if workers is None else workers)
         for number, (asset_id, made) in enumerate(ran, start=1):

@@ -53,6 +53,7 @@ class Plan:
     labels: tuple[Label, ...] = ()
     repaired_after: timedelta | None = None
     regimes: OperatingRegimes | None = None
+    now: datetime | None = None
 
 
 def cores() -> int:
@@ -61,9 +62,18 @@ def cores() -> int:
 
 
 def plan_of(
-    connection: Connection, dsn: str, asset_type: str, since: datetime, until: datetime, request: BacktestRequest
+    connection: Connection,
+    dsn: str,
+    asset_type: str,
+    since: datetime,
+    until: datetime,
+    request: BacktestRequest,
+    now: datetime | None = None,
 ) -> Plan:
-    """Return the plan of a backtest: the candidate rules and those in force now, and the type's failure modes."""
+    """Return the plan of a backtest: the candidate rules and those in force now, and the type's failure modes.
+
+    Silence is judged until ``now`` at the latest (None: until the last reading).
+    """
     candidate, in_force = rule_sets(rules_in_force(connection, asset_type), request.rules)
     hours = request.repaired_after_h
     return Plan(
@@ -76,6 +86,7 @@ def plan_of(
         request.labels,
         None if hours is None else timedelta(hours=hours),
         regimes_of(connection, asset_type),
+        now,
     )
 
 
@@ -83,7 +94,9 @@ def try_machine(plan: Plan, asset_id: int) -> MachineResult:
     """Read one machine and try the rules on it."""
     with connect(plan.dsn) as connection:
         connection.autocommit = True
-        case = read_case(connection, asset_id, plan.modes, plan.since, plan.until, plan.labels, regimes=plan.regimes)
+        case = read_case(
+            connection, asset_id, plan.modes, plan.since, plan.until, plan.labels, regimes=plan.regimes, now=plan.now
+        )
     return backtest(case, plan.modes, plan.candidate, plan.in_force, repaired_after=plan.repaired_after)
 
 
@@ -146,7 +159,8 @@ class _Run:
         with connect(self._dsn) as connection:
             answered = {answer.asset_id for answer in backtests.answers_of(connection, asked.id)}
             known = request if isinstance(request, BacktestRequest) else BacktestRequest((), request.labels)
-            plan = plan_of(connection, self._dsn, asked.asset_type, asked.since, asked.until, known)
+            span = (asked.since, asked.until)
+            plan = plan_of(connection, self._dsn, asked.asset_type, *span, known, self._clock.now())
         if isinstance(request, CalibrationRequest):
             self._calibrate(plan, request)
             return

@@ -5,13 +5,16 @@ them (detectors/similarity.py). Where that says nothing, an open finding that fi
 will be reached says it (method ``trend``). Where that says nothing either, nothing is stored: it is not known.
 
 Runs are read from the hourly rollups, in steps of so many hours that a usual life has about STEPS_OF_LIFE of them.
+Where the asset type tells operating regimes apart, wear is told within the regime of each step, that of the mean of
+the metric that tells it. What a run could not be used for is counted by reason and told beside the lives.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from statistics import median
@@ -21,21 +24,24 @@ import structlog
 from numpy.typing import NDArray
 from psycopg import Connection, OperationalError
 
-from detectors.conditions import Run
+from detectors.conditions import Run, filled
 from detectors.similarity import LEAST_RUNS, LifeLibrary, fit_library
 from domain.clock import Clock
 from domain.failure_modes import FailureMode
 from domain.findings import Finding
-from domain.remaining_life import LifeMethod, RemainingLife
+from domain.regimes import OperatingRegimes
+from domain.remaining_life import LeftOut, LifeMethod, RemainingLife, RunsLearnt
 from storage.database import connect
 from storage.findings import limits_coming
 from storage.library import failure_modes
+from storage.regimes import regimes_of
 from storage.remaining_life import (
     PartLife,
     parts_in_service,
     replace_lives,
     runs_to_failure,
     steps,
+    tell_learning,
 )
 
 # Older machines say less about today's, and the comparison costs time in proportion.
@@ -56,10 +62,11 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What was learnt of a mode: steps of this length, these metrics."""
+    """What a mode is learnt from: steps of this length, these metrics, told apart by regimes where there are some."""
 
     step: timedelta
     metrics: tuple[str, ...]
+    regimes: OperatingRegimes | None
     runs: tuple[Run, ...]
 
 
@@ -86,7 +93,7 @@ def tell_mode(dsn: str, mode_id: int, mode: FailureMode, now: datetime) -> int:
     """Tell one failure mode of all assets of its type; return of how many it is known. Learning holds no connection."""
     with connect(dsn) as connection:
         by_trend = lives_by_trend(mode, limits_coming(connection, mode.asset_type))
-        past = _past(connection, mode_id)
+        past, learnt = _past(connection, mode_id, regimes_of(connection, mode.asset_type))
     by_similarity: Mapping[int, RemainingLife] = {}
     if past is not None:
         library = fit_library(past.runs, coverage=COVERAGE)
@@ -95,6 +102,7 @@ def tell_mode(dsn: str, mode_id: int, mode: FailureMode, now: datetime) -> int:
     lives = {**by_trend, **by_similarity}
     with connect(dsn) as connection:
         replace_lives(connection, mode_id, lives, now)
+        tell_learning(connection, mode_id, learnt, now)
     return len(lives)
 
 
@@ -128,37 +136,51 @@ def _fits(mode: FailureMode, finding: Finding) -> bool:
     )
 
 
-def _past(connection: Connection, mode_id: int) -> _Past | None:
-    """Return the mode's runs to failure, oldest first; None where there are too few, or they are too short."""
+def _past(connection: Connection, mode_id: int, regimes: OperatingRegimes | None) -> tuple[_Past | None, RunsLearnt]:
+    """Return the mode's runs to failure, oldest first (None: too few are left), and how many were left out for what."""
     lives = runs_to_failure(connection, mode_id, MOST_RUNS)[::-1]
     if len(lives) < LEAST_RUNS:
-        return None
+        return None, RunsLearnt(len(lives), 0, {})
     usual_h = median((life.ended_at - life.began_at) / HOUR for life in lives)
     if usual_h < LEAST_STEPS_OF_LIFE:
         _log.info("lives are too short to be followed by hours", failure_mode_id=mode_id, usual_h=usual_h)
-        return None
+        return None, RunsLearnt(len(lives), 0, {LeftOut.TOO_SHORT: len(lives)})
     step = HOUR * math.ceil(usual_h / STEPS_OF_LIFE)
     read = [steps(connection, life, step) for life in lives]
     metrics = tuple(
         metric
         for metric in sorted({metric for one in read for metric in one})
-        if sum(metric in one for one in read) >= METRIC_IN * len(read)
+        if sum(metric in one for one in read) >= METRIC_IN * len(read) and (not regimes or metric != regimes.metric)
     )
-    runs = tuple(run for one in read if (run := _run(one, metrics)) is not None)
+    taken = [_run(one, metrics, regimes) for one in read]
+    runs = tuple(one for one in taken if isinstance(one, Run))
+    learnt = RunsLearnt(len(lives), len(runs), Counter(one for one in taken if isinstance(one, LeftOut)))
     if len(runs) < LEAST_RUNS:
         _log.info("too few runs have readings", failure_mode_id=mode_id, runs=len(lives), with_readings=len(runs))
-        return None
-    return _Past(step, metrics, runs)
+        return None, replace(learnt, used=0)
+    return _Past(step, metrics, regimes, runs), learnt
 
 
-def _run(read: Mapping[str, NDArray[np.float64]], metrics: Sequence[str]) -> Run | None:
-    """Return the metrics as columns; None where one is missing or too little of them was measured."""
-    if not metrics or not read or any(metric not in read for metric in metrics):
-        return None
+def _run(
+    read: Mapping[str, NDArray[np.float64]], metrics: Sequence[str], regimes: OperatingRegimes | None
+) -> Run | LeftOut:
+    """Return the metrics as columns, or why they cannot be compared with others."""
+    if not read or not metrics:
+        return LeftOut.NO_READINGS
+    if any(metric not in read for metric in metrics):
+        return LeftOut.METRIC_MISSING
     columns = np.column_stack([read[metric] for metric in metrics])
     if np.isfinite(columns).mean() < LEAST_MEASURED:
-        return None
-    return Run(columns, np.empty((len(columns), 0)))
+        return LeftOut.LITTLE_MEASURED
+    if regimes is None:
+        return Run(columns, np.empty((len(columns), 0)))
+    told = read.get(regimes.metric)
+    if told is None or np.isfinite(told).mean() < LEAST_MEASURED:
+        return LeftOut.REGIME_UNKNOWN
+    # A machine that says nothing stays in its regime; before its first word it is in the one that it names first.
+    first = told[np.isfinite(told)][0]
+    numbers = [regimes.regime_of(first if np.isnan(value) else value) for value in filled(told[:, None])[:, 0]]
+    return Run(columns, np.array(numbers, np.float64)[:, None], len(regimes.edges) + 1)
 
 
 def _lives_by_similarity(
@@ -170,8 +192,10 @@ def _lives_by_similarity(
     for part in parts_in_service(connection, mode_id):
         whole = (part.ended_at - part.began_at) // past.step
         as_of = part.began_at + whole * past.step
-        run = _run(steps(connection, PartLife(part.asset_id, part.began_at, as_of), past.step), past.metrics)
-        if run is None:
+        run = _run(
+            steps(connection, PartLife(part.asset_id, part.began_at, as_of), past.step), past.metrics, past.regimes
+        )
+        if isinstance(run, LeftOut):
             continue
         left = library.left(run)
         low_h, middle_h, high_h = (value * step_h for value in (left.low, left.middle, left.high))

@@ -11,6 +11,7 @@ from psycopg_pool import ConnectionPool
 from domain.clock import Clock
 from storage.casework import open_from_prediction
 from storage.evidence import hold_decisions
+from storage.floods import note_flood
 from storage.rules import all_auto
 from storage.ticket_budget import (
     Waiting,
@@ -53,6 +54,7 @@ def _try(connection: Connection, waiting: Waiting, clock: Clock) -> bool:
         return False
     if is_flooded(connection, waiting.asset_id, now):
         hold_for_flood(connection, waiting.id, now)
+        note_flood(connection, waiting.asset_id, now, now)
         return False
     if not may_open(connection, waiting.asset_id, now, severity=waiting.severity):
         let_go(connection, waiting.id, now)

@@ -26,7 +26,9 @@ from storage.queries import load
 
 QUERIES = load("backtests")
 
+# So many machines can be named, and so many tried when they are all of a type, or of a type at a site.
 MACHINES_MAX = 200
+FLEET_MAX = 2_000
 SPAN_MAX = timedelta(days=5 * 366)
 WAITING_MAX = 20
 
@@ -50,13 +52,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is asked of the machines of a type (all, or ``asset_ids``) from ``since`` until before ``until``."""
+    """What is asked of the machines of a type from ``since`` until before ``until``.
+
+    They are all that the caller may see, those of ``site_id``, or ``asset_ids``.
+    """
 
     asset_type: str
     asset_ids: tuple[int, ...] | None
     since: datetime
     until: datetime
     request: BacktestRequest | CalibrationRequest
+    site_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class SiteOfType:
+    """A site with how many machines of an asset type it has."""
+
+    id: str
+    name: str
+    machines: int
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A backtest that a runner has taken up; writes under an older claim are refused."""
 
@@ -115,7 +130,7 @@ def ask(
             got=str(waiting),
             remedy="Wait for them, or cancel some.",
         )
-    machines = machines_of(connection, draft.asset_type, draft.asset_ids, sites)
+    machines = machines_of(connection, draft.asset_type, draft.asset_ids, sites, draft.site_id)
     row = connection.execute(
         QUERIES["insert_backtest"],
         {
@@ -136,27 +151,47 @@ def ask(
 
 
 def machines_of(
-    connection: Connection, asset_type: str, asset_ids: Sequence[int] | None, sites: Collection[str] | None
+    connection: Connection,
+    asset_type: str,
+    asset_ids: Sequence[int] | None,
+    sites: Collection[str] | None,
+    site_id: str | None = None,
 ) -> dict[int, str]:
     """Return the machines to try with their sites; refused when there are none, too many or others than asked for."""
+    most = FLEET_MAX if asset_ids is None else MACHINES_MAX
     asked = {
-        "asset_type": asset_type,
+        **_whose(asset_type, sites, site_id),
         "asset_ids": None if asset_ids is None else list(asset_ids),
-        "sites": None if sites is None else list(sites),
-        "limit": MACHINES_MAX + 1,
+        "limit": most + 1,
     }
     found = {int(asset_id): str(site) for asset_id, site in connection.execute(QUERIES["machines_to_try"], asked)}
-    missing = sorted(set(asset_ids or ()) - set(found)) if len(found) <= MACHINES_MAX else []
+    missing = sorted(set(asset_ids or ()) - set(found)) if len(found) <= most else []
     if missing or not found:
         raise Refused(
             "unknown_record",
-            expected=f"assets of the type '{asset_type}'",
+            expected=f"assets of the type '{asset_type}'" + (f" at '{site_id}'" if site_id else ""),
             got=", ".join(map(str, missing)) or "none",
             remedy="'GET /api/v1/assets' lists them.",
         )
-    if len(found) > MACHINES_MAX:
-        raise _invalid(f"at most {MACHINES_MAX} machines", f"more of the type '{asset_type}'", "Name some of them.")
+    if len(found) > most:
+        raise _invalid(f"at most {most} machines", f"more of the type '{asset_type}'", "Name some of them, or a site.")
     return found
+
+
+def tags_of(
+    connection: Connection, asset_type: str, sites: Collection[str] | None, site_id: str | None = None
+) -> dict[str, list[int]]:
+    """Return the machines that ``machines_of`` would try, by tag: several where sites use the same one."""
+    found: dict[str, list[int]] = {}
+    for tag, asset_id in connection.execute(QUERIES["tags_to_try"], _whose(asset_type, sites, site_id)):
+        found.setdefault(str(tag), []).append(int(asset_id))
+    return found
+
+
+def sites_of(connection: Connection, asset_type: str, sites: Collection[str] | None) -> list[SiteOfType]:
+    """Return how many machines of the type stand at which of ``sites`` (None: all), by the site's name."""
+    rows = connection.execute(QUERIES["sites_to_try"], _whose(asset_type, sites, None)).fetchall()
+    return [SiteOfType(site_id, name, count) for site_id, name, count in rows]
 
 
 def page(
@@ -274,6 +309,10 @@ def finish(
             "now": now,
         },
     )
+
+
+def _whose(asset_type: str, sites: Collection[str] | None, site_id: str | None) -> dict[str, object]:
+    return {"asset_type": asset_type, "site_id": site_id, "sites": None if sites is None else list(sites)}
 
 
 def _check_span(draft: Draft) -> None:

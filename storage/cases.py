@@ -56,9 +56,11 @@ def read_case(
     labels: Sequence[Label] = (),
     watches: Callable[[str], bool] = lambda _metric: True,
     regimes: OperatingRegimes | None = None,
+    now: datetime | None = None,
 ) -> Case:
     """Return what is known of a machine from ``since`` until before ``until``, only metrics that ``watches`` picks.
 
+    Silence of live devices is judged until ``until`` or ``now``, whichever is first (None: until the last reading).
     Raises ValueError when it has more than ``ROWS_MAX`` readings, LookupError when there is no such asset.
     """
     period = {"asset_id": asset_id, "since": since, "until": until}
@@ -66,8 +68,9 @@ def read_case(
     if row is None:
         raise LookupError(f"there is no asset {asset_id} any more")
     rows = connection.execute(QUERIES["series_to_replay"], period).fetchall()
-    series = {int(series_id): str(metric) for series_id, metric, _ in rows if watches(metric)}
-    devices = {int(series_id): int(device_id) for series_id, _, device_id in rows}
+    series = {int(series_id): str(metric) for series_id, metric, _, _ in rows if watches(metric)}
+    devices = {int(series_id): int(device_id) for series_id, _, device_id, _ in rows}
+    clocked = [int(series_id) for series_id, _, _, is_clocked in rows if is_clocked]
     fittings = _fittings(connection, period, since)
     repairs = [Repair(at, code) for code, at in connection.execute(QUERIES["repairs_of_asset"], period)]
     fitted_before: defaultdict[str, list[datetime]] = defaultdict(list)
@@ -81,7 +84,10 @@ def read_case(
     ]
     events = sorted([*told, *(_replaced(one) for one in fittings if one.at >= since)], key=lambda event: event.ts)
     readings = _read(connection, list(series), since, until)
-    history = History(asset_id, series, readings, events, fitted_before, repairs, devices, regimes)
+    clock_until = None if now is None else min(now, until)
+    history = History(
+        asset_id, series, readings, events, fitted_before, repairs, devices, regimes, clocked, clock_until
+    )
     truths = [*_truths(fittings, repairs, modes, since), *_labelled(labels, asset_id)]
     return Case(row[0], history, truths, *_observed(readings, since))
 

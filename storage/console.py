@@ -75,7 +75,8 @@ class TicketFilter:
 class PredictionRow:
     """A prediction in the list; times are equipment time. ``ticket_code`` is its newest ticket.
 
-    ``held_by_budget_at`` and ``snoozed_until`` are wall time, None while nothing keeps it from opening its ticket.
+    ``held_by_budget_at``, ``held_by_flood_at`` and ``snoozed_until`` are wall time, None while nothing keeps it from
+    opening its ticket.
     """
 
     id: UUID
@@ -100,6 +101,7 @@ class PredictionRow:
     failure_mode: str
     asset_type: str
     held_by_budget_at: datetime | None
+    held_by_flood_at: datetime | None
     snoozed_until: datetime | None
     merged_into: UUID | None
     window_source: str

@@ -6,7 +6,7 @@ does when it judges: what is decided is never undone by evidence that was judged
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -138,8 +138,13 @@ def snooze(
 
 def is_snoozed(connection: Connection, prediction_id: UUID, now: datetime) -> bool:
     """Say whether a prediction sleeps; graver evidence than it had, or a critical one, wakes it."""
-    row = connection.execute(QUERIES["is_snoozed"], {"id": prediction_id, "now": now}).fetchone()
-    return row is not None and row[0] is True
+    return prediction_id in asleep(connection, [prediction_id], now)
+
+
+def asleep(connection: Connection, prediction_ids: Collection[UUID], now: datetime) -> set[UUID]:
+    """Return which of these predictions sleep, as ``is_snoozed`` says of each."""
+    rows = connection.execute(QUERIES["asleep"], {"ids": list(prediction_ids), "now": now})
+    return {prediction_id for (prediction_id,) in rows}
 
 
 def edit(

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection
+from psycopg.types.json import Jsonb
 
-from domain.remaining_life import LifeMethod, RemainingLife
+from domain.remaining_life import LeftOut, LifeMethod, RemainingLife, RunsLearnt
 from storage.queries import load
 
 QUERIES = load("remaining_life")
@@ -95,6 +96,22 @@ def _rows(failure_mode_id: int, lives: Mapping[int, RemainingLife], now: datetim
             "runs": life.runs,
             "now": now,
         }
+
+
+def tell_learning(connection: Connection, failure_mode_id: int, learnt: RunsLearnt, now: datetime) -> None:
+    """Store of how many runs to failure a mode was learnt, in place of what was told before."""
+    left_out = {reason.value: count for reason, count in learnt.left_out.items()}
+    told = {"failure_mode_id": failure_mode_id, "runs": learnt.runs, "used": learnt.used, "now": now}
+    connection.execute(QUERIES["tell_learning"], {**told, "left_out": Jsonb(left_out)})
+
+
+def learning_of_mode(connection: Connection, failure_mode_id: int) -> RunsLearnt | None:
+    """Return of how many runs to failure a mode was learnt at its last telling, None before the first."""
+    row = connection.execute(QUERIES["learning_of_mode"], {"failure_mode_id": failure_mode_id}).fetchone()
+    if row is None:
+        return None
+    runs, used, left_out = row
+    return RunsLearnt(runs, used, {LeftOut(reason): count for reason, count in left_out.items()})
 
 
 def lives_of_asset(connection: Connection, asset_id: int) -> list[LifeOfMode]:

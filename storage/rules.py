@@ -22,13 +22,17 @@ QUERIES = load("rules")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A version of a rule as it is stored; ``published_by`` is a login, None for what was shipped."""
+    """A version of a rule as it is stored; ``published_by`` is a login, None for what was shipped.
+
+    ``reason`` is why somebody published it, None where nobody has said.
+    """
 
     id: int
     version: int
     draft: RuleDraft
     created_at: datetime
     published_by: str | None = None
+    reason: str | None = None
 
 
 def rules_in_force(connection: Connection, asset_type: str, metric: str | None = None) -> list[RuleInForce]:
@@ -74,7 +78,9 @@ def rule_versions(connection: Connection, name: str) -> list[Rule]:
     return versions
 
 
-def publish_rule(connection: Connection, draft: RuleDraft, now: datetime, *, person_id: int | None = None) -> Rule:
+def publish_rule(
+    connection: Connection, draft: RuleDraft, now: datetime, *, person_id: int | None = None, reason: str | None = None
+) -> Rule:
     """Store the next version of a rule, in force from then on.
 
     Raises Refused("invalid_rule") when it could not work, Refused("duplicate_record") when somebody published a
@@ -83,7 +89,7 @@ def publish_rule(connection: Connection, draft: RuleDraft, now: datetime, *, per
     draft.check()
     try:
         with connection.transaction():
-            told = {**_columns(draft, now), "person_id": person_id}
+            told = {**_columns(draft, now), "person_id": person_id, "reason": reason}
             row = connection.execute(QUERIES["insert_rule"], told).fetchone()
     except psycopg.errors.UniqueViolation as error:
         raise Refused(
@@ -100,7 +106,7 @@ def publish_rule(connection: Connection, draft: RuleDraft, now: datetime, *, per
             remedy="Create the asset type first, or correct the name.",
         ) from error
     assert row is not None  # an insert that returns
-    return Rule(id=row[0], version=row[1], draft=draft, created_at=now, published_by=row[2])
+    return Rule(id=row[0], version=row[1], draft=draft, created_at=now, published_by=row[2], reason=reason)
 
 
 def install_rule(connection: Connection, draft: RuleDraft, now: datetime) -> None:
@@ -116,13 +122,14 @@ def all_auto(connection: Connection, rule_ids: Sequence[int]) -> bool:
 
 
 def _rule(row: Sequence[Any]) -> Rule:
-    rule_id, name, version, asset_type, metric, detector, parameters, severity, mode, created_at, published_by = row
+    rule_id, name, version, asset_type, metric, detector, parameters, severity, mode, created_at, login, reason = row
     return Rule(
         id=rule_id,
         version=version,
         draft=RuleDraft(name, asset_type, metric, detector, parameters, Severity(severity), RuleMode(mode)),
         created_at=created_at,
-        published_by=published_by,
+        published_by=login,
+        reason=reason,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import groupby
 
 import numpy as np
 
-from detectors.bank import Bank, Cleared, Opened
-from detectors.closed_loop import NO_FAULT_AFTER, Machine, Ticket, rules_of
+from detectors.bank import Bank, Cleared, FindingChange, Opened
+from detectors.closed_loop import MICROSECOND, NO_FAULT_AFTER, Machine, Ticket, rules_of
 from detectors.fusion import AssetEvidence, PastClosure, assess
 from detectors.library import Library
 from domain.events import COMPONENT_REPLACED, Event
@@ -19,9 +20,16 @@ from domain.readings import Readings
 class RowByRow:
     """Feeds the bank one row of the frame at a time and looks at the clock before each."""
 
-    def __init__(self, library: Library, machine: Machine, *, repaired_after: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        library: Library,
+        machine: Machine,
+        *,
+        repaired_after: timedelta | None = None,
+        clocked: bool = False,
+    ) -> None:
         self.tickets: list[Ticket] = []
-        self.library, self.machine, self.repaired_after = library, machine, repaired_after
+        self.library, self.machine, self.repaired_after, self.clocked = library, machine, repaired_after, clocked
         self.metrics = {metric: number for number, metric in enumerate(machine.readings.columns, start=1)}
         self.bank = Bank()
         for metric, series_id in self.metrics.items():
@@ -36,25 +44,40 @@ class RowByRow:
     def run(self) -> list[Ticket]:
         coming = list(self.machine.events)
         for at, row in zip(self.machine.readings.index.to_pydatetime(), self.machine.readings.to_numpy(), strict=True):
-            while coming and coming[0].ts <= at:
-                self.hear(coming.pop(0))
-            self.close_due(at)
+            self.tick(at - MICROSECOND, coming)
+            self.pass_to(at, coming)
             present = np.isfinite(row)
             series = np.array(list(self.metrics.values()), np.int32)[present]
             ts_us = np.full(len(series), round(at.timestamp() * 1e6), np.int64)
-            changes = self.bank.feed(Readings(series, ts_us, row[present]))
-            for change in changes:
-                if isinstance(change, Opened):
-                    key = (change.finding.series_id, change.finding.rule_id, change.finding.opened_at)
-                    self.findings[key] = [change.finding, None]
-            for change in changes:
-                if isinstance(change, Cleared):
-                    self.findings[change.series_id, change.rule_id, change.opened_at][1] = change.cleared_at
-            if any(isinstance(change, Opened) for change in changes):
-                self.judge(at)
+            self.note(self.bank.feed(Readings(series, ts_us, row[present])), at)
+        self.tick(at, coming)
         for event in coming:
             self.hear(event)
         return self.tickets
+
+    def pass_to(self, at: datetime, coming: list[Event]) -> None:
+        while coming and coming[0].ts <= at:
+            self.hear(coming.pop(0))
+        self.close_due(at)
+
+    def tick(self, now: datetime, coming: list[Event]) -> None:
+        """Judge silence at ``now``; what opened did so at times of its own, and was heard of then."""
+        if self.clocked:
+            changes = self.bank.tick(list(self.metrics.values()), round(now.timestamp() * 1e6))
+            for at, opened in groupby(changes, key=lambda change: change.finding.opened_at):
+                self.pass_to(at, coming)
+                self.note(list(opened), at)
+
+    def note(self, changes: list[FindingChange], at: datetime) -> None:
+        for change in changes:
+            if isinstance(change, Opened):
+                key = (change.finding.series_id, change.finding.rule_id, change.finding.opened_at)
+                self.findings[key] = [change.finding, None]
+        for change in changes:
+            if isinstance(change, Cleared):
+                self.findings[change.series_id, change.rule_id, change.opened_at][1] = change.cleared_at
+        if any(isinstance(change, Opened) for change in changes):
+            self.judge(at)
 
     def hear(self, event: Event) -> None:
         self.close_due(event.ts)

@@ -49,6 +49,39 @@ def test_settings_that_explain_nothing_make_one_group_whatever_they_do() -> None
     assert len(fit_conditions(past).centres) == 1
 
 
+def in_regimes(run: Run, seed: int, count: int) -> Run:
+    """The run with a regime at each step, of which all but the first move the metrics."""
+    number = np.random.default_rng(seed).integers(0, count, len(run.metrics)).astype(float)[:, None]
+    return Run(run.metrics + 30.0 * number, number, count)
+
+
+def test_operating_regimes_that_somebody_has_named_are_the_groups_none_more_and_none_fewer() -> None:
+    """SPEC D2, D5: a baseline for each regime, however little the metrics differ between them."""
+    past = [in_regimes(run, number, 3) for number, run in enumerate(runs())]
+    conditions = fit_conditions(past)
+    assert conditions.centres.tolist() == [[0.0], [1.0], [2.0]]
+    told = np.vstack([conditions.normalise(run) for run in past])
+    for regime in range(3):
+        within = told[np.vstack([run.settings for run in past])[:, 0] == regime]
+        assert np.abs(within.mean(axis=0)).max() < 1e-6
+        assert within.std(axis=0) == pytest.approx(1.0)
+    alike = [Run(run.metrics, one.settings, 3) for run, one in zip(runs(), past, strict=True)]
+    assert len(fit_conditions(alike).centres) == 3
+
+
+def test_a_metric_that_rests_in_one_regime_still_tells_wear_in_the_others() -> None:
+    past = []
+    for number, run in enumerate(runs()):
+        one = in_regimes(run, number, 2)
+        past.append(Run(np.where(one.settings == 0.0, [[0.0, 1.0]], run.metrics), one.settings, 2))
+    conditions = fit_conditions(past)
+    assert conditions.kept.tolist() == [0, 1]
+    told = conditions.normalise(past[0])
+    resting = past[0].settings[:, 0] == 0.0
+    assert np.abs(told[resting]).max() < 1e-6
+    assert told[~resting].std(axis=0).min() > 0.5
+
+
 def test_metrics_that_never_change_are_left_out_and_nothing_but_them_is_refused() -> None:
     past = [Run(np.column_stack([np.full(len(run.metrics), 7.0), run.metrics]), run.settings) for run in runs()]
     assert fit_conditions(past).kept.tolist() == [1, 2]

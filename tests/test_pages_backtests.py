@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from psycopg.types.json import Jsonb
 
+from api.backtest_schemas import LABELS_MAX
 from api.pages.backtest_forms import Asked, changed, fields_of
 from api.pages.backtest_words import FIGURES, RUN_KINDS, RUN_STATES, VERDICTS, Measure, written
 from detectors.backtest import MachineResult, Outcome, Score, TicketTold, Verdict, figures, total
 from detectors.calibrate import HeldOut, Proposal, Tried
 from runtime.backtesting import run_waiting
-from storage import backtests
+from storage import backtests, library
 from storage.backtest_json import BacktestRequest, CalibrationRequest
 from storage.backtests import Backtest, Draft, Kind, State
+from storage.cases import Label
 from storage.rules import rule_versions
 from tests.console_builders import NOW, Console
 from tests.lesson_builders import SIGNATURE
@@ -442,3 +446,157 @@ def test_differences_have_a_sign_and_what_is_not_known_a_dash():
         "+12 %", "−50 %", "±0 %", "–"
     ]  # fmt: skip
     assert [written(value, Measure.AMOUNT) for value in (0.0, 0.0456789, 123.4)] == ["0", "0.0457", "123"]
+
+
+# What the service does not know, fleets, and publishing
+
+
+def a_table(*rows: str, header: str = "asset,failure mode,at") -> dict[str, tuple[str, bytes, str]]:
+    return {"file": ("failures.csv", "\n".join([header, *rows]).encode(), "text/csv")}
+
+
+def test_failures_nobody_recorded_are_told_by_table_and_count_as_true(worn):
+    """SPEC D7: labels; a time without a zone is the form's, and the mode says how early a ticket may be."""
+    with worn.pool.connection() as connection:
+        (mode,) = library.failure_modes(connection, "motor").values()
+    known = [f"M-1,{mode.code},2026-03-02 15:00", "M-1,,2026-03-02T01:00:00Z", f"M-1,{mode.name_zh},2026-02-27 08:00"]
+    table = a_table(*known)
+    with worn.reader(worn.house.planner) as browser:
+        made = browser.post("/backtests", data=FORM, files=table)
+        assert made.status_code == 303, made.text
+        ran(worn)
+        page = words_of(browser.get("/backtests/1").text)
+    (run,) = stored(worn)
+    ended = datetime(2026, 3, 2, 7, tzinfo=UTC)
+    assert run.request.labels[0] == Label(
+        ended - timedelta(hours=mode.window_to_h), ended, mode.code, worn.house.asset_id
+    )
+    assert [one.failure_mode for one in run.request.labels] == [mode.code, None, mode.code]
+    assert "Failures told by table 3" in page
+    with worn.pool.connection() as connection:
+        (answer,) = backtests.answers_of(connection, run.id)
+    score = answer.result.candidate.score
+    assert (score.truths, score.caught > 0) == (2, True), "the third was before the machine spoke"
+
+
+def test_a_table_with_errors_is_refused_whole_with_each_row_named(worn):
+    rows = ("M-9,bearing_wear,2026-03-01", "M-1,rust,2026-03-01", "M-1,,soon", ",,2026-03-01")
+    with worn.reader(worn.house.planner) as browser:
+        refused = browser.post("/backtests", data=FORM, files=a_table(*rows))
+        told = rows_of(refused.text, "What to correct")
+        assert refused.status_code == 422
+        assert [(row[0], row[1], row[2]) for row in told] == [
+            ("2", "asset", "M-9"), ("3", "failure_mode", "rust"), ("4", "at", "soon"), ("5", "asset", "nothing")
+        ]  # fmt: skip
+        wrong = browser.post("/backtests", data=FORM, files=a_table("M-1,x", header="asset,colour"))
+        assert [row[1] for row in rows_of(wrong.text, "What to correct")] == ["colour", "at"]
+        empty = browser.post("/backtests", data=FORM, files=a_table())
+        assert "at least one row" in empty.text
+        many = browser.post("/backtests", data=FORM, files=a_table(*["M-1,,2026-03-01"] * (LABELS_MAX + 1)))
+        assert f"at most {LABELS_MAX} rows" in many.text
+    assert stored(worn) == []
+
+
+def test_a_tag_that_two_sites_use_is_clear_once_a_site_is_chosen(worn, admin):
+    with worn.pool.connection() as connection:
+        connection.execute(
+            "insert into site (id, name, calendar_id, latitude, longitude)"
+            " select 'other', 'Other', calendar_id, 1, 1 from site limit 1"
+        )
+        connection.execute(
+            "insert into asset (site_id, asset_type_id, tag, name, created_at)"
+            " values ('other', 'motor', 'M-1', 'x', %s)",
+            (NOW,),
+        )
+        (site,) = connection.execute("select site_id from asset where id = %s", (worn.house.asset_id,)).fetchone()
+    with worn.reader(admin) as browser:
+        page = words_of(browser.get(f"/backtests?rule={RULE}").text)
+        assert "all of this type: 2" in page
+        assert "all at Other: 1" in page
+        table = a_table("M-1,,2026-03-01")
+        assert "a tag that only one of the sites has" in browser.post("/backtests", data=FORM, files=table).text
+        made = browser.post("/backtests", data={**FORM, "site_id": site}, files=table)
+        assert made.status_code == 303
+    (run,) = stored(worn)
+    assert run.asset_ids == (worn.house.asset_id,)
+    assert run.request.labels[0].asset_id == worn.house.asset_id
+
+
+def test_a_fleet_beyond_what_can_be_named_is_tried_whole_and_one_beyond_the_bound_refused(worn, monkeypatch):
+    with worn.pool.connection() as connection:
+        connection.execute(
+            "insert into asset (site_id, asset_type_id, tag, name, created_at)"
+            " select site_id, asset_type_id, 'F-' || n, 'F', created_at"
+            " from asset, generate_series(1, %s) as n where id = %s",
+            (backtests.MACHINES_MAX, worn.house.asset_id),
+        )
+    with worn.reader(worn.house.planner) as browser:
+        assert browser.post("/backtests", data=FORM).status_code == 303
+        monkeypatch.setattr(backtests, "FLEET_MAX", backtests.MACHINES_MAX)
+        refused = browser.post("/backtests", data=FORM)
+        assert f"at most {backtests.MACHINES_MAX} machines" in refused.text
+    (run,) = stored(worn)
+    assert len(run.asset_ids) == backtests.MACHINES_MAX + 1
+
+
+def publish_form(**changes: str) -> dict[str, str]:
+    return {"version": "1", "mode": "review", "reason": "replayed half a year", **changes}
+
+
+def test_a_proposed_limit_is_published_from_the_page_with_mode_and_reason(worn, admin):
+    """SPEC D7: a changed limit is tried before it is switched on; then one step puts it into force."""
+    number = sought(worn)
+    with worn.reader(admin) as browser:
+        page = browser.get(f"/backtests/{number}").text
+        assert "As version 2 of drift-m-1" in words_of(page)
+        assert 'maxlength="200"></textarea>' in page, "nobody has given a reason yet"
+        assert re.findall(r'<option value="(\w+)"', page.split('id="publish"', 1)[1]) == ["review", "shadow"]
+        made = browser.post(f"/backtests/{number}/publish", data=publish_form())
+        assert (made.status_code, made.headers["location"]) == (303, f"/rules/{RULE}")
+        assert "replayed half a year" in browser.get(f"/rules/{RULE}").text
+        assert 'id="publish"' not in browser.get(f"/backtests/{number}").text, "it is in force already"
+        again = browser.post(f"/backtests/{number}/publish", data=publish_form(version="2"))
+        assert again.status_code == 409
+    with worn.pool.connection() as connection:
+        newest, first = rule_versions(connection, RULE)
+    assert newest.draft == replace(first.draft, parameters={"k": 0.5, "h": 11.25}, mode="review")
+    assert newest.reason == "replayed half a year"
+    assert newest.published_by is not None
+
+
+@pytest.mark.parametrize("change", [{"version": "9"}, {"mode": "auto"}, {"mode": "off"}, {"reason": " "}])
+def test_what_is_published_fits_the_form_it_was_made_for_and_never_opens_tickets_at_once(worn, admin, change):
+    number = sought(worn)
+    with worn.reader(admin) as browser:
+        refused = browser.post(f"/backtests/{number}/publish", data=publish_form(**change))
+    assert refused.status_code in (409, 412, 422)
+    assert 'id="refusal"' in refused.text
+    assert f'maxlength="200">{publish_form(**change)["reason"].strip()}</textarea>' in refused.text
+    with worn.pool.connection() as connection:
+        assert len(rule_versions(connection, RULE)) == 1
+
+
+def test_only_who_may_publish_rules_at_every_site_publishes_a_limit(worn):
+    number = sought(worn)
+    for person in (worn.house.planner, worn.house.near):
+        with worn.reader(person) as browser:
+            assert 'id="publish"' not in browser.get(f"/backtests/{number}").text
+            assert browser.post(f"/backtests/{number}/publish", data=publish_form()).status_code == 403
+    with worn.pool.connection() as connection:
+        stranger = a_planner_elsewhere(connection)
+    with worn.reader(stranger) as browser:
+        assert browser.post(f"/backtests/{number}/publish", data=publish_form()).status_code == 404
+    with worn.pool.connection() as connection:
+        assert len(rule_versions(connection, RULE)) == 1
+
+
+def test_a_rule_that_was_tried_with_other_values_can_be_published_and_one_tried_away_cannot(worn, admin):
+    with worn.reader(admin) as browser:
+        for step, offered in (("changed", True), ("without", False)):
+            number = browser.post("/backtests", data={**FORM, "step": step}).headers["location"].rsplit("/", 1)[1]
+            assert 'id="publish"' not in browser.get(f"/backtests/{number}").text, "nothing has come of it yet"
+            ran(worn)
+            assert ('id="publish"' in browser.get(f"/backtests/{number}").text) is offered
+        assert browser.post("/backtests/1/publish", data=publish_form(mode="shadow")).status_code == 303
+    with worn.pool.connection() as connection:
+        assert rule_versions(connection, RULE)[0].draft.parameters == {"k": 0.5, "h": 5.0}

@@ -10,11 +10,14 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from domain.ids import uuid7
+from domain.remaining_life import LeftOut, RunsLearnt
 from storage.casework import open_from_prediction
+from storage.floods import note_flood
 from storage.people import create_person
 from storage.prediction_decisions import snooze
+from storage.remaining_life import tell_learning
 from storage.reviews import ReviewedPrediction, list_predictions
-from storage.ticket_budget import hold_back
+from storage.ticket_budget import hold_back, hold_for_flood
 from tests.console_builders import NOW, Console, a_worn_motor, soon
 from tests.lesson_builders import SIGNATURE, another_mode
 from tests.operations_builders import HOSTILE, a_planner_elsewhere
@@ -146,6 +149,9 @@ def test_graver_evidence_wakes_a_snoozed_prediction_and_the_page_says_so(console
         )
     with console.reader(planner) as browser:
         page = browser.get(f"/predictions/{worn}").text
+        listed = browser.get("/predictions").text
+    assert "Woken by graver evidence" in listed
+    assert "Snoozed" not in listed.split("<table", 1)[1], "the list and the page say the same"
     assert "Woken by graver evidence" in page
     assert "2026-03-05 10:00" not in page.split("What was decided")[0], "it sleeps no more"
 
@@ -158,6 +164,53 @@ def test_a_prediction_that_the_budget_holds_says_so_on_both_pages(console, worn)
         assert "Held by the ticket budget" in browser.get(f"/predictions/{worn}").text
         assert browser.post(f"/predictions/{worn}/confirm").status_code == 303
         assert "Held by the ticket budget" not in browser.get(f"/predictions/{worn}").text
+
+
+def test_a_flood_is_one_notice_over_what_waits_and_on_the_tickets_opened_before_it_was_seen(console, worn, loose):
+    """SPEC D1, ISA-18.2."""
+    with console.pool.connection() as connection:
+        code = open_from_prediction(connection, worn, NOW)
+        hold_for_flood(connection, loose, NOW)
+        note_flood(connection, console.house.asset_id, NOW, NOW)
+        every = "insert into flood_ticket select flood.id, ticket.id from flood, ticket on conflict do nothing"
+        connection.execute(every)
+    with console.reader(console.house.planner) as browser:
+        page = browser.get("/predictions").text
+        assert "Many machines at once: " in page
+        assert "Predictions that wait until it is over: 1." in page
+        assert f'<a class="code" href="/tickets/{code}">' in page.split("<table", 1)[0]
+        assert "Held by a flood of alarms" in page
+        assert "Held by a flood of alarms" in browser.get(f"/predictions/{loose}").text
+        assert 'id="flood"' in browser.get(f"/tickets/{code}").text
+    with console.pool.connection() as connection:
+        connection.execute("update flood set began_at = began_at - interval '1 h', seen_at = seen_at - interval '1 h'")
+    with console.reader(console.house.planner) as browser:
+        assert "Many machines at once" not in browser.get("/predictions").text
+
+
+def test_the_runs_to_failure_behind_a_prediction_are_told_with_those_left_out(console, worn):
+    """SPEC D5."""
+    learnt = RunsLearnt(23, 20, {LeftOut.NO_READINGS: 2, LeftOut.LITTLE_MEASURED: 1})
+    assert "Runs to failure" not in page_of(console, console.house.planner, worn)
+    with console.pool.connection() as connection:
+        tell_learning(connection, console.house.mode_id, learnt, NOW)
+    told = " ".join(page_of(console, console.house.planner, worn).split('id="learnt"', 1)[1].split("</dd>")[0].split())
+    assert "20 of 23 learnt from" in told
+    assert "1 of which less than half was measured; 2 without readings" in told
+
+
+def test_a_ripe_prediction_without_a_ticket_says_whose_decision_it_waits_for(console, worn, loose):
+    """SPEC P5: a rule in review leaves it to a person; what is only watched, held or opened waits for nobody."""
+    told = "Waits for a decision"
+    with console.reader(console.house.planner) as browser:
+        assert told in browser.get(f"/predictions/{worn}").text
+        assert browser.get("/predictions").text.count(told) == 1
+        assert told not in browser.get(f"/predictions/{loose}").text
+        with console.pool.connection() as connection:
+            hold_back(connection, worn, NOW)
+        assert told not in browser.get(f"/predictions/{worn}").text
+        assert browser.post(f"/predictions/{worn}/confirm").status_code == 303
+        assert told not in browser.get(f"/predictions/{worn}").text
 
 
 def test_a_planner_merges_into_another_prediction_of_the_asset_and_goes_there(console, worn, loose):

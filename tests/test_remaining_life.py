@@ -8,12 +8,15 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from detectors.similarity import LEAST_RUNS
-from domain.remaining_life import LifeMethod, RemainingLife
+from domain.regimes import OperatingRegimes
+from domain.remaining_life import LeftOut, LifeMethod, RemainingLife, RunsLearnt
 from runtime.jobs import make_app
 from runtime.remaining_life import TREND_COVERAGE, tell_remaining_lives
 from storage.alarms import shelve, unshelve
+from storage.regimes import save_regimes
 from storage.remaining_life import (
     PartLife,
+    learning_of_mode,
     lives_of_asset,
     of_asset,
     parts_in_service,
@@ -246,6 +249,72 @@ def test_runs_without_readings_do_not_count(database, connection):
     connection.execute(f"delete from reading_1h where series_id in ({gone} limit 10)")
     tell(database)
     assert of_asset(connection, live["halfway"].asset_id) == {}
+    learnt = learning_of_mode(connection, live["halfway"].mode_id)
+    assert learnt == RunsLearnt(LEAST_RUNS + 4, 0, {LeftOut.NO_READINGS: 5})
+
+
+def test_runs_that_cannot_be_used_are_told_with_their_reasons_and_the_others_used(database, connection, pool):
+    """SPEC D5: nothing is left out in silence; the API says it beside the life."""
+    house, live = a_fleet(connection, LEAST_RUNS + 2, halfway=0.5)
+    series = "select series.id from series join device on device.id = device_id where name = %s and metric like %s"
+    connection.execute(f"delete from reading_1h where series_id in ({series})", ("dev-R-3", "temp%"))
+    connection.execute(
+        f"delete from reading_1h where series_id in ({series}) and bucket > %s", ("dev-R-5", "%", BEGAN + 5 * HOUR)
+    )
+    tell(database)
+    with an_api(pool, furnish=lambda _: None) as api:
+        (item,) = api.get(f"/assets/{live['halfway'].asset_id}/remaining-life").json()["items"]
+    assert item["life"]["runs"] == LEAST_RUNS
+    assert item["learnt"] == {
+        "runs": LEAST_RUNS + 2,
+        "used": LEAST_RUNS,
+        "left_out": {"metric_missing": 1, "little_measured": 1},
+    }
+    assert learning_of_mode(connection, house.mode_id) is not None
+
+
+def test_lives_too_short_to_be_followed_by_hours_are_said_to_be(database, connection, pool, monkeypatch):
+    """SPEC D5: they were left out without a word before."""
+    monkeypatch.setattr("runtime.remaining_life.LEAST_STEPS_OF_LIFE", 200)
+    _, live = a_fleet(connection, LEAST_RUNS, halfway=0.5)
+    tell(database)
+    with an_api(pool, furnish=lambda _: None) as api:
+        (item,) = api.get(f"/assets/{live['halfway'].asset_id}/remaining-life").json()["items"]
+    assert (item["life"], item["not_known"]) == (None, "too_few_usable")
+    assert item["learnt"] == {"runs": LEAST_RUNS, "used": 0, "left_out": {"too_short": LEAST_RUNS}}
+
+
+def test_wear_is_told_within_the_operating_regime_of_each_step(database, connection):
+    """SPEC D2, D5: a load that moves the metrics more than wear does hides it, unless regimes tell it apart."""
+    _, live = a_fleet(connection, LEAST_RUNS, worn=0.9)
+    metric = METRICS[1]
+    loads = f"""
+        with load as (
+          select series_id, bucket,
+            case when hashint8(extract(epoch from bucket)::bigint) % 2 = 0 then 20 else 80 end as v
+          from reading_1h join series on series.id = series_id where metric = '{metric}'
+        )
+        update reading_1h set s = n * load.v from load
+        where reading_1h.series_id = load.series_id and reading_1h.bucket = load.bucket"""
+    connection.execute(loads)
+    connection.execute(
+        f"""update reading_1h set s = reading_1h.s + case when load.s / load.n > 50 then 60 * reading_1h.n else 0 end
+        from reading_1h as load, series as told, series as other
+        where told.id = load.series_id and told.metric = '{metric}'
+          and other.id = reading_1h.series_id and other.device_id = told.device_id and other.metric = '{METRICS[0]}'
+          and load.bucket = reading_1h.bucket"""
+    )
+    width = {}
+    for name in ("one", "two"):
+        if name == "two":
+            save_regimes(connection, "motor", OperatingRegimes(metric, (50.0,), 0.0), NOW)
+        tell(database)
+        worn = of_asset(connection, live["worn"].asset_id)["bearing_wear"]
+        width[name] = worn.high_h - worn.low_h
+        left_h = LIFE_H - (worn.as_of - BEGAN) / HOUR
+    assert worn.low_h <= left_h <= worn.high_h
+    assert width["two"] < 20
+    assert width["two"] < width["one"] / 1.5
 
 
 def test_a_mode_that_cannot_be_told_keeps_what_it_had_and_holds_up_no_other(database, connection):

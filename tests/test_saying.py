@@ -24,8 +24,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # Whose refusals the pages of predictions, devices, quarantine, feeds, tables, adoption, broker access and backtests
 # show.
 PLACES = (
-    "api/adoption_schemas.py", "api/bearing_schemas.py", "api/dependencies.py", "api/files.py", "api/identity.py",
-    "api/quarantine_schemas.py",
+    "api/adoption_schemas.py", "api/backtest_labels.py", "api/bearing_schemas.py", "api/dependencies.py",
+    "api/files.py", "api/identity.py", "api/quarantine_schemas.py",
     "api/register_columns.py", "api/register_schemas.py", "api/register_tables.py", "api/spreadsheet_child.py",
     "api/spreadsheets.py", "api/pages/adoption.py", "api/pages/backtests.py",
     "api/pages/broker_access.py", "api/pages/devices.py",

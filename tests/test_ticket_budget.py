@@ -14,13 +14,16 @@ from detectors.library import RuleMode
 from runtime.assessing import assess_due
 from storage import reviews
 from storage.detection_policy import publish_detection_policy
+from storage.floods import FloodOfTicket, flood_of_ticket, floods_now
 from storage.policies import shipped_body
 from storage.reviews import list_predictions
 from storage.rules import publish_rule, rule_versions
 from storage.ticket_budget import may_open
-from tests.api_builders import TestClock
+from tests.api_builders import TestClock, an_api
 from tests.test_assessing import Press, a_press, drift, fitted, raised, told
+from ticketing.actors import Role
 
+MINUTE = timedelta(minutes=1)
 # Ten in the evening at plant-1 (Asia/Shanghai): two hours of its day are left.
 EVENING = datetime(2026, 4, 1, 14, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 4, 1, 16, 0, tzinfo=UTC)
@@ -336,3 +339,60 @@ def test_a_person_may_open_what_the_flood_holds(seeded, pool):
         person_id = connection.execute("select min(id) from person").fetchone()[0]
         assert reviews.confirm(connection, first.id, person_id, "I have seen it", now)
     assert opened(pool) == 1
+
+
+def one_after_another(pool: ConnectionPool, count: int) -> datetime:
+    """So many machines turn within ten minutes, each judged before the next has; return the last one's time."""
+    made = presses(pool, count)
+    for number, press in enumerate(made):
+        worn(pool, press, number)
+        with pool.connection() as connection:
+            connection.execute(
+                "update finding set opened_at = opened_at + %s where asset_id = %s", (number * MINUTE, press.asset_id)
+            )
+        assess_due(pool, TestClock(evidence_at(pool) + MINUTE))
+    return evidence_at(pool)
+
+
+def test_tickets_of_a_floods_first_machines_are_put_under_its_one_notice(seeded, pool):
+    """SPEC D1, ISA-18.2: four opened theirs before the fifth made it a flood; they stay, beside what waits."""
+    at = one_after_another(pool, 6) + MINUTE
+    assert (opened(pool), waiting_for_the_flood(pool)) == (4, 2)
+    with pool.connection() as connection:
+        (flood,) = floods_now(connection, None, at)
+        codes = [code for (code,) in connection.execute("select code from ticket order by opened_at").fetchall()]
+        assert (flood.tickets, flood.waiting) == (codes, 2)
+        assert flood_of_ticket(connection, codes[0]) == FloodOfTicket(flood.began_at, 4)
+        assert floods_now(connection, ["elsewhere"], at) == []
+        assert floods_now(connection, None, at + timedelta(minutes=11)) == [], "it is over"
+
+
+def test_a_ticket_opened_long_before_or_of_a_quiet_machine_is_none_of_the_floods(seeded, pool):
+    """The first machine had its ticket an hour ago and alarms now; the second alarms an hour ago and its ticket now."""
+    made = presses(pool, 7)
+    for number in (0, 1):
+        worn(pool, made[number], number)
+    early = evidence_at(pool) + MINUTE
+    assess_due(pool, TestClock(early - timedelta(hours=1)))
+    with pool.connection() as connection:
+        quiet = "update finding set opened_at = opened_at - interval '1 hour' where asset_id = %s"
+        connection.execute(quiet, (made[1].asset_id,))
+        connection.execute("update ticket set opened_at = %s where asset_id = %s", (early, made[1].asset_id))
+    for number in range(2, 7):
+        worn(pool, made[number], number)
+    assess_due(pool, TestClock(evidence_at(pool) + MINUTE))
+    assert (opened(pool), waiting_for_the_flood(pool)) == (2, 5)
+    with pool.connection() as connection:
+        (flood,) = floods_now(connection, None, evidence_at(pool) + MINUTE)
+    assert list(flood.tickets) == []
+
+
+def test_a_flood_is_told_by_the_api_to_who_reads_detection_at_its_site(seeded, pool):
+    at = one_after_another(pool, 5) + MINUTE
+    with pool.connection() as connection:
+        connection.execute("insert into site select 'elsewhere', 'E', calendar_id, 1, 1 from site limit 1")
+    with an_api(pool, furnish=lambda _: None, at=at) as api:
+        (flood,) = api.get("/floods", Role.PLANNER).json()["items"]
+        assert api.get("/floods", Role.PLANNER, "elsewhere").json()["items"] == []
+        assert api.get("/floods", Role.REQUESTER).status_code == 403
+    assert (len(flood["tickets"]), flood["waiting"]) == (4, 1)

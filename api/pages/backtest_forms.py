@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
 from starlette.datastructures import FormData
@@ -17,6 +17,8 @@ from api.pages.times import from_input
 from detectors.catalogue import CATALOGUE
 from detectors.library import RuleDraft, RuleMode
 from detectors.parameters import Scalar
+from storage.backtest_json import CalibrationRequest
+from storage.backtests import Backtest
 
 PREFIX = "parameter:"
 TEXT_MAX = 64
@@ -51,6 +53,7 @@ class Asked:
 
     rule: str = ""
     asset_type: str = ""
+    site_id: str = ""
     since: str = ""
     until: str = ""
     step: str = Step.CHANGED
@@ -61,7 +64,7 @@ class Asked:
     @classmethod
     def of(cls, form: FormData) -> Asked:
         """Return the forms as one of them was posted."""
-        names = ("rule", "asset_type", "since", "until", "step", "parameter", "wanted")
+        names = ("rule", "asset_type", "site_id", "since", "until", "step", "parameter", "wanted")
         typed = {
             name.removeprefix(PREFIX): value.strip()[:TEXT_MAX]
             for name, value in form.multi_items()
@@ -73,6 +76,7 @@ class Asked:
         """Return the machines and the span as the API takes them."""
         return {
             "asset_type": self.asset_type,
+            "site_id": self.site_id or None,
             "since": from_input(self.since, zone),
             "until": from_input(self.until, zone),
         }
@@ -100,6 +104,28 @@ def changed(draft: RuleDraft, asked: Asked) -> RuleDraft:
             if name in values or given != value:
                 values[name] = given
     return replace(draft, parameters=values, mode=RuleMode.AUTO)
+
+
+def publishable(run: Backtest, newest: RuleDraft | None, mode: str) -> dict[str, object] | None:
+    """Return the version that would put into force what a run tried or proposes, as the API takes it; None without one.
+
+    Only parameters go over into the rule as it is now. There is nothing to publish where it has another detector
+    meanwhile, says the same already, or was tried away.
+    """
+    request = run.request
+    if isinstance(request, CalibrationRequest):
+        limit = None if run.proposal is None else run.proposal.limit
+        wanted: dict[str, Scalar] = {} if limit is None else {request.parameter: limit}
+        tried: RuleDraft | None = request.rule
+    else:
+        tried = request.rules[0] if len(request.rules) == 1 and request.rules[0].mode != RuleMode.OFF else None
+        wanted = {} if tried is None else dict(tried.parameters)
+    if newest is None or tried is None or newest.detector != tried.detector:
+        return None
+    parameters = {**newest.parameters, **wanted}
+    if parameters == newest.parameters:
+        return None
+    return {**asdict(newest), "parameters": parameters, "mode": mode}
 
 
 def _in_force(draft: RuleDraft) -> dict[str, tuple[str, Scalar]]:

@@ -11,28 +11,33 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from psycopg import Connection
+from starlette.datastructures import UploadFile
 
+from api.backtest_labels import TITLES, read_labels
 from api.backtest_schemas import BacktestDetail, BacktestShape, NewBacktest, NewCalibration
-from api.dependencies import Database, Now, ReadBacktests, RunBacktests
+from api.dependencies import ChangeRules, Database, Now, ReadBacktests, RunBacktests
+from api.detection_schemas import NewRule
 from api.identity import Caller
+from api.pages import rule_words
 from api.pages.access import may
-from api.pages.backtest_forms import Asked, ParameterField, Step, changed, fields_of
+from api.pages.backtest_forms import Asked, ParameterField, Step, changed, fields_of, publishable
 from api.pages.backtest_words import FIGURES, RUN_KINDS, RUN_STATES, VERDICTS, written
 from api.pages.devices import places_of
-from api.pages.forms import PostedForm, body_of
+from api.pages.forms import PostedForm, body_of, text, uploaded
 from api.pages.rendering import frame, page, refused_status, shown
 from api.pages.times import common_zone, to_input
 from api.permissions import Action
-from api.problems import unknown
+from api.problems import RefusedWith, unknown
 from api.routes import backtests as routes
 from api.routes.backtests import BacktestKey
+from api.routes.rules import publish_rule
 from detectors.backtest import TicketTold
 from detectors.calibrate import limits_of
-from detectors.library import RuleDraft
+from detectors.library import RuleDraft, RuleMode
 from domain.refusals import Refused
 from storage import backtests, console, library, rules
 from storage.backtest_json import BacktestRequest
-from storage.backtests import Backtest, State
+from storage.backtests import FLEET_MAX, Backtest, SiteOfType, State
 
 router = APIRouter()
 
@@ -44,6 +49,9 @@ SPAN = timedelta(days=30)
 # Of what is stored for a minute, the whole minute.
 MINUTE = timedelta(minutes=1)
 WANTED = "0.05"
+MACHINES_SHOWN = 200
+# A limit that nobody has seen at work opens no ticket by itself.
+PUBLISHED_AS = (RuleMode.REVIEW, RuleMode.SHADOW)
 UNFINISHED = (State.WAITING, State.RUNNING)
 
 Name = Annotated[str, Query(max_length=NAME_MAX)]
@@ -59,6 +67,7 @@ class Asking:
     limits: Sequence[str]
     rules: Sequence[RuleDraft]
     types: Sequence[str]
+    sites: Sequence[SiteOfType]
     zone: str
 
 
@@ -72,11 +81,12 @@ def list_backtests(
     asset_type: Name = "",
     parameter: Name = "",
     value: Name = "",
+    site_id: Name = "",
     before: Annotated[int | None, Query(ge=1, le=KEY_MAX)] = None,
 ) -> HTMLResponse:
     """Show backtests and calibrations, and the forms for a rule, one parameter of it at another value if given."""
     typed = {parameter: value} if parameter else {}
-    asked = Asked(rule=rule, asset_type=asset_type, parameter=parameter, parameters=typed)
+    asked = Asked(rule=rule, asset_type=asset_type, site_id=site_id, parameter=parameter, parameters=typed)
     return _list_page(request, caller, database, now, asked, before=before)
 
 
@@ -85,7 +95,7 @@ def ask(form: PostedForm, request: Request, caller: RunBacktests, database: Data
     """Try the rule as it was changed, or left out, or seek a limit for it."""
     asked = Asked.of(form)
     try:
-        made = _ask(caller, asked, database, now)
+        made = _ask(caller, asked, uploaded(form), database, now)
     except Refused as refusal:
         return _list_page(request, caller, database, now, asked, refusal=refusal)
     return RedirectResponse(f"/backtests/{made.id}", status_code=303)
@@ -94,12 +104,38 @@ def ask(form: PostedForm, request: Request, caller: RunBacktests, database: Data
 @router.get("/backtests/{backtest_id}")
 def show_backtest(backtest_id: BacktestKey, request: Request, caller: ReadBacktests, database: Database) -> Response:
     """Show how far a backtest is and what came of it."""
-    framed = frame(request, caller.person, "rules")
-    detail = routes.read_backtest(backtest_id, caller, database)
-    with database.connection() as connection:
-        run = _known(connection, caller, backtest_id)
-        context = _told(connection, caller, run, detail)
-    return page(request, framed, "backtest.html", context)
+    return _run_page(request, caller, database, backtest_id)
+
+
+@router.post("/backtests/{backtest_id}/publish")
+def publish(
+    backtest_id: BacktestKey, form: PostedForm, request: Request, caller: ChangeRules, database: Database, now: Now
+) -> Response:
+    """Publish what was tried or proposed as the rule's next version, with a reason, in a mode that opens no ticket."""
+    try:
+        with database.connection() as connection:
+            run = _known(connection, caller, backtest_id)
+            drafts = _drafts(run)
+            newest = rules.rule_versions(connection, drafts[0].name)[0] if drafts else None
+        draft = None if newest is None else publishable(run, newest.draft, text(form, "mode"))
+        if newest is None or draft is None or text(form, "version") != str(newest.version):
+            raise Refused(
+                "stale_record",
+                expected="values that the newest version of the rule does not have",
+                got="none" if draft is None else f"version {text(form, 'version')[:20]}",
+                remedy="Read the rule again and repeat the change.",
+            )
+        if text(form, "mode") not in PUBLISHED_AS or not text(form, "reason"):
+            raise Refused(
+                "invalid_request",
+                expected="a reason, and the mode 'shadow' or 'review'",
+                got=f"mode '{text(form, 'mode')[:20]}'",
+                remedy="Fill in both.",
+            )
+        publish_rule(caller, body_of(NewRule, {**draft, "reason": text(form, "reason")}), database, now)
+    except Refused as refusal:
+        return _run_page(request, caller, database, backtest_id, refusal=refusal, reason=text(form, "reason"))
+    return RedirectResponse(f"/rules/{newest.draft.name}", status_code=303)
 
 
 @router.post("/backtests/{backtest_id}/cancel")
@@ -117,10 +153,15 @@ def remove(backtest_id: BacktestKey, caller: RunBacktests, database: Database, n
     return RedirectResponse("/backtests", status_code=303)
 
 
-def _ask(caller: Caller, asked: Asked, database: Database, now: datetime) -> BacktestShape:
+def _ask(caller: Caller, asked: Asked, labels: UploadFile | None, database: Database, now: datetime) -> BacktestShape:
     with database.connection() as connection:
         draft = rules.rule_versions(connection, asked.rule.replace("\0", ""))[0].draft
-        span = asked.span(_zone(connection, caller))
+        zone = _zone(connection, caller)
+        span = asked.span(zone)
+        if labels is not None:
+            machines = backtests.tags_of(connection, asked.asset_type, caller.site_list(), asked.site_id or None)
+            modes = list(library.failure_modes(connection, asked.asset_type).values())
+            span["labels"] = read_labels(labels.file.read(), machines, modes, zone)
     if asked.step == Step.CALIBRATE:
         wish = {"rule": asked.rule, "parameter": asked.parameter, "wanted": asked.wanted}
         return routes.ask_calibration(caller, body_of(NewCalibration, {**span, **wish}), database, now)
@@ -161,6 +202,9 @@ def _list_page(
         "more": f"/backtests?before={runs[-1].id}" if len(rows) > LIST_MAX else None,
         "asking": asking,
         "refusal": shown(refusal, framed.language) if refusal is not None else None,
+        "errors": refusal.members.get("errors", ()) if isinstance(refusal, RefusedWith) else (),
+        "titles": list(TITLES),
+        "fleet_max": FLEET_MAX,
     }
     return page(request, framed, "backtests.html", context, status=refused_status(refusal))
 
@@ -190,7 +234,27 @@ def _asking(connection: Connection, caller: Caller, asked: Asked, now: datetime)
     )
     others = [one for one in fitting if one.name != rule.name]
     choice = sorted([rule, *others], key=lambda one: one.name)
-    return Asking(filled, rule, fields_of(rule, asked.parameters), limits_of(rule.detector), choice, list(types), zone)
+    sites = backtests.sites_of(connection, asset_type, places_of(caller, Action.RUN_BACKTESTS))
+    fields, limits = fields_of(rule, asked.parameters), limits_of(rule.detector)
+    return Asking(filled, rule, fields, limits, choice, list(types), sites, zone)
+
+
+def _run_page(
+    request: Request,
+    caller: Caller,
+    database: Database,
+    backtest_id: int,
+    *,
+    refusal: Refused | None = None,
+    reason: str = "",
+) -> HTMLResponse:
+    framed = frame(request, caller.person, "rules", here=f"/backtests/{backtest_id}")
+    detail = routes.read_backtest(backtest_id, caller, database)
+    with database.connection() as connection:
+        run = _known(connection, caller, backtest_id)
+        context = _told(connection, caller, run, detail)
+    told = {"refusal": shown(refusal, framed.language) if refusal is not None else None, "typed_reason": reason}
+    return page(request, framed, "backtest.html", {**context, **told}, status=refused_status(refusal))
 
 
 def _told(connection: Connection, caller: Caller, run: Backtest, detail: BacktestDetail) -> dict[str, object]:
@@ -198,7 +262,11 @@ def _told(connection: Connection, caller: Caller, run: Backtest, detail: Backtes
         ((machine.name, one) for machine in detail.machines if machine.candidate for one in machine.candidate.tickets),
         key=lambda told: told[1].opened_at,
     )
-    newest = {one.draft.name: one.draft for one in rules.newest_rules(connection)}
+    versions = {one.draft.name: one for one in rules.newest_rules(connection)}
+    newest = {name: one.draft for name, one in versions.items()}
+    rule = versions.get(_drafts(run)[0].name) if _drafts(run) else None
+    publishes = may(caller.person, Action.CHANGE_RULES) and places_of(caller, Action.CHANGE_RULES) is None
+    draft = publishable(run, rule.draft, RuleMode.REVIEW) if publishes and rule and run.state == State.DONE else None
     places = places_of(caller, Action.RUN_BACKTESTS) if may(caller.person, Action.RUN_BACKTESTS) else []
     tickets: list[tuple[str, TicketTold]] = opened[:TICKETS_MAX]
     return {
@@ -216,6 +284,11 @@ def _told(connection: Connection, caller: Caller, run: Backtest, detail: Backtes
         "modes": {one.code: one for one in library.failure_modes(connection, run.asset_type).values()},
         "tickets": tickets,
         "tickets_left": len(opened) - len(tickets),
+        "replaced": rule if draft else None,
+        "published": draft,
+        "publish_modes": PUBLISHED_AS,
+        "rule_words": rule_words,
+        "machines_shown": MACHINES_SHOWN,
         "may_change": places is None or set(run.sites) <= set(places),
     }
 

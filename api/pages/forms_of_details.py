@@ -204,4 +204,18 @@ DETAIL_FORMS: Sequence[str] = (
     N_("no device is registered for this feed under {devices} and {count} more"),
     N_("an object of devices"),
     N_("register it. What the message says of other devices is stored"),
+    # Labels of a backtest, and what is published of one
+    N_("at least one row below the header"),
+    N_("a tag that only one of the sites has"),
+    N_("the tag of a machine that is tried"),
+    N_("a failure mode of the type: {known}"),
+    N_("at most {count} rows"),
+    N_("{count} rows"),
+    N_("values that the newest version of the rule does not have"),
+    N_("Read the rule again and repeat the change."),
+    N_("a reason, and the mode 'shadow' or 'review'"),
+    N_("mode {mode}"),
+    N_("Fill in both."),
+    N_("Name some of them, or a site."),
+    N_("assets of the type {type} at {site}"),
 )

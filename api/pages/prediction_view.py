@@ -22,6 +22,7 @@ from domain.refusals import Refused
 from storage import console
 from storage.console import PredictionRow
 from storage.prediction_decisions import PredictionDecision, decisions_about, is_snoozed
+from storage.remaining_life import learning_of_mode
 from storage.supply import expected_parts
 
 # A prediction may be merged into one of these, the likeliest first; a mode has one open prediction of an asset at most.
@@ -81,6 +82,7 @@ def prediction_context(
         "targets": _targets(connection, row) if may_decide else [],
         "modes": {code: name for code, name in names.items() if code in in_force},
         "window_source": None if row.is_window_corrected else source[WindowSource(row.window_source)],
+        "learnt": learning_of_mode(connection, row.failure_mode_id),
         "spans": {name: label for name, (label, _) in prediction_words.SPANS.items()},
     }
 

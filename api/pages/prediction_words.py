@@ -11,6 +11,8 @@ from api.pages.words import Word
 
 SNOOZED = Word(N_("Snoozed"), "pause", "grey")
 WOKEN = Word(N_("Woken by graver evidence"), "alarm", "warn")
+FOR_A_PERSON = Word(N_("Waits for a decision"), "hand", "calm")
+HELD_BY_FLOOD = Word(N_("Held by a flood of alarms"), "wave", "warn")
 HELD_BY_BUDGET = Word(N_("Held by the ticket budget"), "clock", "warn")
 
 CHOICES: Mapping[str, Word] = MappingProxyType(
@@ -20,6 +22,17 @@ CHOICES: Mapping[str, Word] = MappingProxyType(
         "merge": Word(N_("Merged"), "send", "grey"),
         "snooze": SNOOZED,
         "edit": Word(N_("Corrected"), "wrench", "calm"),
+    }
+)
+
+# Why a run to failure was not learnt from, after its number.
+LEFT_OUT: Mapping[str, str] = MappingProxyType(
+    {
+        "too_short": N_("%(count)s too short: lives of less than 20 hours cannot be followed by hours"),
+        "no_readings": N_("%(count)s without readings"),
+        "metric_missing": N_("%(count)s without a metric that the others have"),
+        "little_measured": N_("%(count)s of which less than half was measured"),
+        "regime_unknown": N_("%(count)s whose operating regime is not known"),
     }
 )
 

@@ -21,6 +21,8 @@ from api.routes import predictions as routes
 from domain.refusals import Refused
 from storage import console, reviews
 from storage.console import PredictionRow
+from storage.floods import floods_now
+from storage.prediction_decisions import asleep
 
 router = APIRouter()
 
@@ -31,16 +33,30 @@ REASON_MAX = 1_000
 
 @router.get("/predictions")
 def list_predictions(
-    request: Request, caller: ReadDetection, database: Database, status: Annotated[str, Query(max_length=20)] = "open"
+    request: Request,
+    caller: ReadDetection,
+    database: Database,
+    now: Now,
+    status: Annotated[str, Query(max_length=20)] = "open",
 ) -> HTMLResponse:
     """Show predictions, the likeliest open ones first."""
     wanted = status if status in STATUSES else ""
     with database.connection() as connection:
         rows = console.prediction_rows(connection, sites=caller.site_list(), status=wanted or None, limit=LIST_MAX)
         zones = console.site_zones(connection)
+        floods = floods_now(connection, caller.site_list(), now)
+        sleeping = asleep(connection, [one.id for one in rows if one.snoozed_until is not None], now)
     framed = frame(request, caller.person, "predictions")
-    context = {"predictions": rows, "zones": zones, "status": wanted, "limit": LIST_MAX}
-    return page(request, framed, "predictions.html", {**context, "prediction_words": prediction_words})
+    context = {
+        "predictions": rows,
+        "zones": zones,
+        "status": wanted,
+        "limit": LIST_MAX,
+        "asleep": sleeping,
+        "floods": floods,
+        "prediction_words": prediction_words,
+    }
+    return page(request, framed, "predictions.html", context)
 
 
 @router.get("/predictions/{prediction_id}")

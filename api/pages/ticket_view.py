@@ -18,6 +18,7 @@ from api.pages.access import may
 from api.pages.times import to_input
 from api.permissions import Action
 from storage import console, people, tickets
+from storage.floods import flood_of_ticket
 from storage.ticket_views import TicketDetail
 
 # More plots than this are no help; the rest are on the asset's page.
@@ -86,6 +87,7 @@ def ticket_context(
         "detail": detail,
         "zone": zone,
         "plots": plots_of(connection, detail.findings) if sees_signals else [],
+        "flood": flood_of_ticket(connection, code) if sees_signals else None,
         "entries": timeline.entries(detail, timeline.Reader(language, zone, names, translate)),
         "waits_for": translate(_waits_for(detail)),
         "suggestions": _suggestions(detail, zone, now),

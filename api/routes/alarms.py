@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 
 from api.boundary import BASE_PATH
 from api.dependencies import AcknowledgeAlarm, Database, Now, ReadDetection, ShelveAlarm
-from api.detection_schemas import Acknowledged, Acknowledgement, Alarms, NewShelving, Shelvings
+from api.detection_schemas import Acknowledged, Acknowledgement, Alarms, Floods, NewShelving, Shelvings
 from api.problems import unknown
 from api.routes.answers import CHANGE_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.assets import visible_asset
@@ -17,6 +17,7 @@ from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
 from api.schemas import Key
 from storage import alarms
 from storage.alarms import AlarmFilter, Shelving
+from storage.floods import floods_now
 
 router = APIRouter(prefix=BASE_PATH, tags=["detection"])
 
@@ -47,6 +48,13 @@ def acknowledge(caller: AcknowledgeAlarm, body: Acknowledgement, database: Datab
     with database.connection() as connection:
         done = alarms.acknowledge(connection, body.findings, caller.site_list(), caller.person.id, now)
     return Acknowledged(findings=done)
+
+
+@router.get("/floods", responses=SIGNED_IN_ANSWERS)
+def list_floods(caller: ReadDetection, database: Database, now: Now) -> Floods:
+    """Return the floods of alarms that go on at the caller's sites, the oldest first."""
+    with database.connection() as connection:
+        return Floods(items=floods_now(connection, caller.site_list(), now), next_cursor=None)
 
 
 @router.get("/shelvings", responses=SIGNED_IN_ANSWERS)

@@ -117,7 +117,7 @@ def _ask(
     now: Now,
 ) -> BacktestShape:
     asset_ids = None if body.asset_ids is None else tuple(body.asset_ids)
-    draft = Draft(body.asset_type, asset_ids, body.since, body.until, request)
+    draft = Draft(body.asset_type, asset_ids, body.since, body.until, request, body.site_id)
     with database.connection() as connection:
         made = backtests.ask(connection, draft, sites=caller.site_list(), person_id=caller.person.id, now=now)
     return BacktestShape.model_validate(_told(made))

@@ -76,7 +76,7 @@ def import_table(
         audit.act_as(connection, caller.person.id, now)
         done = import_rows(connection, kind, rows, errors, sites=caller.sites, now=now)
     if done is None:
-        raise _with_errors(errors)
+        raise with_errors(errors)
     return ImportReport(
         kind=kind,
         dry_run=dry_run,
@@ -129,7 +129,8 @@ def _table(header: list[str], rows: list[list[Cell]], name: str, kind: ImportKin
     )
 
 
-def _with_errors(errors: Errors) -> Refused:
+def with_errors(errors: Errors) -> Refused:
+    """Return the refusal of a table that has errors, with each of them for machines."""
     first = errors.shown[0]
     return RefusedWith(
         Refused(

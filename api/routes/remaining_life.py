@@ -11,7 +11,7 @@ from api.life_schemas import ModeLife, NotKnown, RemainingLives
 from api.routes.answers import RECORD_ANSWERS
 from api.routes.assets import AssetKey, visible_asset
 from detectors.similarity import LEAST_RUNS
-from storage.remaining_life import LifeOfMode, lives_of_asset, runs_to_failure
+from storage.remaining_life import LifeOfMode, learning_of_mode, lives_of_asset, runs_to_failure
 
 router = APIRouter(prefix=BASE_PATH, tags=["detection"])
 
@@ -27,7 +27,13 @@ def read_remaining_life(asset_id: AssetKey, caller: ReadDetection, database: Dat
 
 def _told(connection: Connection, mode: LifeOfMode) -> ModeLife:
     runs = len(runs_to_failure(connection, mode.mode_id, LEAST_RUNS))
-    reason = NotKnown.TOO_FEW_RUNS if runs < LEAST_RUNS else NotKnown.NOT_TOLD_YET
+    learnt = learning_of_mode(connection, mode.mode_id)
+    if runs < LEAST_RUNS:
+        reason = NotKnown.TOO_FEW_RUNS
+    elif learnt is not None and learnt.left_out and learnt.used == 0:
+        reason = NotKnown.TOO_FEW_USABLE
+    else:
+        reason = NotKnown.NOT_TOLD_YET
     return ModeLife(
         failure_mode=mode.code,
         failure_mode_en=mode.name_en,
@@ -36,4 +42,5 @@ def _told(connection: Connection, mode: LifeOfMode) -> ModeLife:
         not_known=None if mode.life is not None else reason,
         runs=runs,
         runs_needed=LEAST_RUNS,
+        learnt=learnt,
     )

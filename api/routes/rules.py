@@ -55,7 +55,7 @@ def publish_rule(caller: ChangeRules, body: NewRule, database: Database, now: No
         mode=body.mode,
     )
     with database.connection() as connection:
-        return rule_shape(rules.publish_rule(connection, draft, now, person_id=caller.person.id))
+        return rule_shape(rules.publish_rule(connection, draft, now, person_id=caller.person.id, reason=body.reason))
 
 
 @router.get("/rules/{name}/versions", responses=RECORD_ANSWERS)
@@ -120,4 +120,5 @@ def rule_shape(rule: Rule) -> RuleShape:
         mode=draft.mode,
         created_at=rule.created_at,
         published_by=rule.published_by,
+        reason=rule.reason,
     )

@@ -1,14 +1,33 @@
 -- Backtests: asked for through the API, run by the jobs process, machine by machine.
 
 -- name: machines_to_try
--- The machines of an asset type, or those of them that are named, with their sites; those of other sites do not exist.
+-- The machines of an asset type, at one site or those that are named, with their sites; those of others do not exist.
 select id, site_id
 from asset
 where asset_type_id = %(asset_type)s
   and (%(asset_ids)s::bigint[] is null or id = any(%(asset_ids)s))
+  and (%(site_id)s::text is null or site_id = %(site_id)s)
   and (%(sites)s::text[] is null or site_id = any(%(sites)s))
 order by id
 limit %(limit)s;
+
+-- name: tags_to_try
+-- The tags of the machines of an asset type, at one site or at all of the caller's.
+select tag, id
+from asset
+where asset_type_id = %(asset_type)s
+  and (%(site_id)s::text is null or site_id = %(site_id)s)
+  and (%(sites)s::text[] is null or site_id = any(%(sites)s));
+
+-- name: sites_to_try
+-- How many machines of an asset type stand at which site.
+select asset.site_id, site.name, count(*)
+from asset
+join site on site.id = asset.site_id
+where asset.asset_type_id = %(asset_type)s
+  and (%(sites)s::text[] is null or asset.site_id = any(%(sites)s))
+group by asset.site_id, site.name
+order by site.name, asset.site_id;
 
 -- name: types_to_try
 -- The asset types of the machines at the sites, each with the time of its newest reading.

@@ -93,7 +93,7 @@ select prediction.id, prediction.status, prediction.stage, prediction.probabilit
        prediction.window_from, prediction.window_to, prediction.version, prediction.decision_reason, asset.id,
        asset.site_id, asset.tag, asset.name, failure_mode.name_en, failure_mode.name_zh, failure_mode.effect_en,
        failure_mode.effect_zh, ticket.code, failure_mode.id, failure_mode.code, asset.asset_type_id,
-       prediction.held_by_budget_at, prediction.snoozed_until, prediction.merged_into,
+       prediction.held_by_budget_at, prediction.held_by_flood_at, prediction.snoozed_until, prediction.merged_into,
        prediction.window_source, prediction.window_corrected_at is not null
 from prediction
 join asset on asset.id = prediction.asset_id

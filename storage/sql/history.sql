@@ -11,8 +11,9 @@ copy (
 ) to stdout (format binary);
 
 -- name: series_to_replay
--- The series of an asset's devices, each with its device.
-select series.id, series.metric, series.device_id
+-- The series of an asset's devices, each with its device and whether silence of that is judged, as live.
+select series.id, series.metric, series.device_id,
+       device.expected_interval_s is not null and device.time_policy <> 'recorded'
 from series
 join device on device.id = series.device_id
 where device.asset_id = %(asset_id)s

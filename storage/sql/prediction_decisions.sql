@@ -153,10 +153,12 @@ set
   version = version + 1
 where id = %(id)s;
 
--- name: is_snoozed
--- Whether a prediction sleeps: its time is not over, and nothing graver or critical came in since.
-select
-  prediction.snoozed_until > %(now)s
+-- name: asleep
+-- Which of these predictions sleep: their time is not over, and nothing graver or critical came in since.
+select prediction.id
+from prediction
+where prediction.id = any(%(ids)s)
+  and prediction.snoozed_until > %(now)s
   and not exists (
     select
     from prediction_evidence as evidence
@@ -176,9 +178,7 @@ select
     where event.asset_id = prediction.asset_id
       and event.severity = 'critical'
       and event.received_at > prediction.snoozed_at
-  )
-from prediction
-where prediction.id = %(id)s;
+  );
 
 -- name: correct
 -- Corrects mode and window of a prediction on a person's word; a corrected window stays.

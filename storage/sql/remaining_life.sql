@@ -86,6 +86,19 @@ values (
   %(runs)s, %(now)s
 )
 
+-- name: tell_learning
+-- Stores of how many runs to failure a mode was learnt, in place of what was told before.
+insert into life_learning (failure_mode_id, runs, used, left_out, told_at)
+values (%(failure_mode_id)s, %(runs)s, %(used)s, %(left_out)s, %(now)s)
+on conflict (failure_mode_id)
+do update set runs = excluded.runs, used = excluded.used, left_out = excluded.left_out, told_at = excluded.told_at
+
+-- name: learning_of_mode
+-- Of how many runs to failure a mode was learnt at its last telling.
+select runs, used, left_out
+from life_learning
+where failure_mode_id = %(failure_mode_id)s
+
 -- name: lives_of_asset
 -- The failure modes of an asset's type, each with the time left, null where it is not known.
 -- What was told of a part that has been replaced since is not about the part that is there.

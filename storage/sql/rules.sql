@@ -20,7 +20,7 @@ select (select count(*) from rule) + (select coalesce(sum(version), 0) from oper
 -- The newest version of every rule, those that are off included.
 select distinct on (rule.name)
   rule.id, rule.name, rule.version, rule.asset_type_id, rule.metric, rule.detector, rule.parameters, rule.severity,
-  rule.mode, rule.created_at, person.login
+  rule.mode, rule.created_at, person.login, rule.reason
 from rule
 left join person on person.id = rule.published_by
 order by rule.name, rule.version desc;
@@ -29,7 +29,7 @@ order by rule.name, rule.version desc;
 -- Every version of a rule, newest first.
 select
   rule.id, rule.name, rule.version, rule.asset_type_id, rule.metric, rule.detector, rule.parameters, rule.severity,
-  rule.mode, rule.created_at, person.login
+  rule.mode, rule.created_at, person.login, rule.reason
 from rule
 left join person on person.id = rule.published_by
 where rule.name = %(name)s
@@ -38,11 +38,12 @@ order by rule.version desc;
 -- name: insert_rule
 -- Adds the next version of a rule; two people who do so at once meet at the unique (name, version).
 insert into rule (
-  name, version, asset_type_id, metric, detector, parameters, severity, mode, created_at, published_by
+  name, version, asset_type_id, metric, detector, parameters, severity, mode, created_at, published_by, reason
 )
 select
   %(name)s, coalesce(max(version), 0) + 1, %(asset_type_id)s, %(metric)s, %(detector)s, %(parameters)s::jsonb,
-  %(severity)s, %(mode)s, %(now)s, %(person_id)s::bigint
+  %(severity)s, %(mode)s, %(now)s, %(person_id)s::bigint,
+  %(reason)s::text
 from rule
 where name = %(name)s
 returning id, version, (select person.login from person where person.id = rule.published_by);
