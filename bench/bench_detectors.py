@@ -37,7 +37,7 @@ PARAMETERS: dict[str, dict[str, Scalar]] = {
     "flatline": {},
     # A block a minute, where a real rule has one in hours: the work per block is in the figure.
     "trend": {"high": 1e9, "span_s": 6_000.0},
-    "record": {},
+    "record": {"limit": 1.0, "mean_limit": 1.0},
     "t2q": {"learn_samples": 200, "calibrate_samples": 200, "factor": 20.0},
     "missing": {},
 }

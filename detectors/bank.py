@@ -135,7 +135,7 @@ class Bank:
         has changed.
         """
         readings = _writeable(readings)
-        flags = np.empty(len(readings), np.uint8)
+        flags = np.zeros(len(readings), np.uint8)
         runs = self._mark_rows(readings, flags)
         found = self._take_withdrawn()
         parts = _parts(runs, len(readings))
@@ -150,7 +150,7 @@ class Bank:
         for part in parts:
             for table in judges:
                 found += self._judge(table, part, readings, flags)
-        found += self._groups.feed(readings.series_id, readings.ts_us, readings.value, flags)
+        found += self._groups.feed(runs, readings.series_id, readings.ts_us, readings.value, flags)
         found.sort(key=when)
         return found
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+import numpy as np
 from llvmlite.ir import IRBuilder, Value  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.core.base import BaseContext
@@ -61,9 +62,13 @@ class _PackageCache(FunctionCache):
         return sig, codegen.magic_tuple(), self._sources  # type: ignore[attr-defined]
 
 
+# numba's stubs do not know two options that spare us what only Python and C would call: a fifth of a first start.
+_njit = cast("Callable[..., Callable[..., object]]", partial(numba.njit, error_model="numpy", no_cfunc_wrapper=True))
+
+
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a kernel that other kernels call. Its code ends up inside theirs and is not cached by itself."""
-    return cast("Callable[P, R]", numba.njit(function, error_model="numpy", forceinline=True))
+    return cast("Callable[P, R]", _njit(function, forceinline=True, no_cpython_wrapper=True))
 
 
 def seldom(function: Callable[P, R]) -> Callable[P, R]:
@@ -71,13 +76,13 @@ def seldom(function: Callable[P, R]) -> Callable[P, R]:
 
     Inlining what runs once in a thousand samples makes nothing faster, and made a first start a minute longer.
     """
-    return cast("Callable[P, R]", numba.njit(function, error_model="numpy"))
+    return cast("Callable[P, R]", _njit(function, no_cpython_wrapper=True))
 
 
 def cached_kernel(function: Callable[P, R], *, name: str) -> Callable[P, R]:
     """Compile a kernel that Python calls and keep the machine code under ``name``, unique in its package."""
     function.__qualname__ = name
-    dispatcher = numba.njit(function, error_model="numpy")
+    dispatcher = _njit(function)
     # Where neither place can be written, the kernel is compiled anew at every start.
     with suppress(RuntimeError):
         dispatcher._cache = _PackageCache(function)  # type: ignore[attr-defined]
@@ -108,6 +113,25 @@ def _size(context: BaseContext, record: types.Record) -> Value:
     return context.get_constant(types.intp, record.size)  # type: ignore[no-untyped-call]
 
 
+def _from_row(
+    typing: object, column: types.Array | types.CPointer, row: types.Integer
+) -> tuple[Signature, Callable[..., Value]]:
+    def build(context: BaseContext, builder: IRBuilder, signature: Signature, arguments: list[Value]) -> Value:
+        first = arguments[0]
+        if isinstance(column, types.Array):
+            first = context.make_array(column)(context, builder, first).data  # type: ignore[no-untyped-call]
+        return builder.gep(first, [arguments[1]])
+
+    return types.CPointer(column.dtype)(column, types.intp), build  # type: ignore[no-untyped-call]
+
+
+# from_row(column, row) gives the column from this row on, without a length and without an owner: arrays that kernels
+# hand on are counted up and down at every call, and each index into them could be one below 0. Loops over bare columns
+# are compiled to steps of several rows at once.
+from_row = cast("Callable[[np.ndarray, int], np.ndarray]", intrinsic(_from_row))
+# number(0) is a number that is not known when the kernel is compiled. A literal would be compiled for twice by each
+# kernel that it is handed on to: once as this literal, once as any number.
+number = cast("Callable[[int], int]", _njit(lambda literal: int(np.int64(literal)), no_cpython_wrapper=True))
 # own_copy(record) gives a copy of a row that is the kernel's own, whose fields the compiler may keep in registers:
 # in an array any write might change them, as far as it can know. Called in a loop it is the same copy, written over.
 own_copy = cast("Callable[[Record], Record]", intrinsic(_own_copy))

@@ -20,7 +20,10 @@ Statistical Quality Control, section 9.1.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from detectors.baseline import BASELINE_FIELDS, BaselineParameters, learn
 from detectors.compiling import Record, kernel
@@ -60,6 +63,34 @@ class CusumParameters(BaselineParameters):
         in_range("h", self.h, 1e-3, 1e6)
         in_range("clip", self.clip, self.k, 1e6)
         in_range("min_spread", self.min_spread, 0)
+
+
+@kernel
+def calm(state: Record, rule: Record, count: int, ts_us: np.ndarray, value: np.ndarray) -> int:
+    """Take rows that leave both sums below ``h``, where they are never cut off."""
+    if not state.learnt:
+        return 0
+    centre, per_spread, clip = state.centre, state.per_spread, rule.clip
+    # The sum of a side that is not watched stays 0.
+    up_slack = rule.k if rule.side >= 0 else math.inf
+    down_slack = rule.k if rule.side <= 0 else math.inf
+    up, down, beyond = state.up, state.down, 0
+    # Rows are numbered by floats here: a choice between integers would become a branch that is guessed wrong.
+    row, up_row, down_row = 0.0, -1.0, -1.0
+    for i in range(count):
+        z = min(max((value[i] - centre) * per_spread, -clip), clip)
+        up_row, down_row = row if up == 0 else up_row, row if down == 0 else down_row
+        up, down = max(0.0, up + z - up_slack), max(0.0, down - z - down_slack)
+        beyond += (up > rule.h) | (down > rule.h)
+        row += 1.0
+    if beyond:
+        return 0
+    state.up, state.down = up, down
+    if up_row >= 0:
+        state.up_since_us = ts_us[int(up_row)]
+    if down_row >= 0:
+        state.down_since_us = ts_us[int(down_row)]
+    return count
 
 
 @kernel

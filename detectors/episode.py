@@ -39,11 +39,14 @@ Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
 
 
 def state_dtype(*own: Field) -> np.dtype[np.void]:
-    """Return the dtype of a detector's state: its own fields, then those of the episode. Fresh is all zeros.
+    """Return the dtype of a detector's state: its own fields and those of the episode. Fresh is all zeros.
 
-    The own fields come first: numba would take a state that begins like another's for its subtype, with a warning.
+    Own fields come first: numba would take a state that begins like another's for its subtype, with a warning. Arrays
+    come last: what every row needs then lies together, in one or two lines of the cache.
     """
-    return np.dtype([*own, *EPISODE_FIELDS], align=True)
+    numbers = [field for field in own if len(field) == 2]
+    arrays = [field for field in own if len(field) == 3]
+    return np.dtype([*numbers, *EPISODE_FIELDS, *arrays], align=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

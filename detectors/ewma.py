@@ -22,6 +22,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from detectors.baseline import BASELINE_FIELDS, BaselineParameters, learn
 from detectors.compiling import Record, kernel
 from detectors.episode import OPENED, QUIET, advance, claim, state_dtype
@@ -69,6 +71,27 @@ class EwmaParameters(BaselineParameters):
             raise ValueError(
                 f"with weight {self.weight} limit {self.limit} means {reached:.3g} spreads; raise clip above that"
             )
+
+
+@kernel
+def calm(state: Record, rule: Record, count: int, ts_us: np.ndarray, value: np.ndarray) -> int:
+    """Take rows that leave the mean within its limits."""
+    if not state.learnt:
+        return 0
+    centre, per_spread, clip, weight = state.centre, state.per_spread, rule.clip, rule.weight
+    # Of a side that is not watched the mean counts as 0.
+    limit, inside = state.reach, (1 - rule.dead_band) * state.reach
+    smooth, within_us, beyond = state.smooth, state.within_us, 0
+    for i in range(count):
+        z = min(max((value[i] - centre) * per_spread, -clip), clip)
+        smooth += weight * (z - smooth)
+        up, down = smooth * (rule.side >= 0), -smooth * (rule.side <= 0)
+        within_us = ts_us[i] if max(up, down) <= inside else within_us
+        beyond += (up > limit) | (down > limit)
+    if beyond:
+        return 0
+    state.smooth, state.within_us = smooth, within_us
+    return count
 
 
 @kernel

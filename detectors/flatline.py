@@ -22,6 +22,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from detectors.baseline import BaselineParameters
 from detectors.compiling import Record, kernel
 from detectors.episode import MICROSECONDS, OPENED, QUIET, advance, claim, state_dtype
@@ -62,6 +64,22 @@ class FlatlineParameters(BaselineParameters):
         in_range("samples", self.samples, 2, 10_000_000)
         in_range("factor", self.factor, 1, 1000)
         in_range("at_least_s", self.at_least_s, 0, 366 * 86_400)
+
+
+@kernel
+def calm(state: Record, rule: Record, count: int, ts_us: np.ndarray, value: np.ndarray) -> int:
+    """Take rows that each differ from the one before: every one begins a run, and none lasts."""
+    if not state.learnt:
+        return 0
+    before, same = state.held, 0
+    for i in range(count):
+        x = value[i]
+        same += abs(x - before) <= rule.resolution
+        before = x
+    if same:
+        return 0
+    state.held, state.run_since_us, state.run_count = before, ts_us[count - 1], 1
+    return count
 
 
 @kernel

@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.assembling import ASSEMBLY, MEMBERS, ROOM, VECTOR_CHANGE
+from detectors.assembling import ASSEMBLY, MEMBERS, ROOM, VECTOR_CHANGE, runs_of_members
 from detectors.catalogue import CATALOGUE, DetectorSpec
 from detectors.changes import Cleared, FindingChange, Opened, time_of, told
 from detectors.parameters import as_row, row_dtype
@@ -111,25 +111,21 @@ class Groups:
 
     def feed(
         self,
+        runs: NDArray[np.int64],
         series_id: NDArray[np.int32],
         ts_us: NDArray[np.int64],
         value: NDArray[np.float64],
         flags: NDArray[np.uint8],
     ) -> list[FindingChange]:
-        """Judge a whole batch in series-time order, with the flags that the bank gave its rows."""
+        """Judge a whole batch in series-time order, with the runs of its series and the flags that the bank found."""
         found, self._withdrawn = self._withdrawn, []
         if not self._watched or series_id.size == 0:
             return found
-        starts = np.flatnonzero(np.diff(series_id, prepend=np.int32(-1)))
-        stops = np.append(starts[1:], series_id.size)
         for name, (member_series, places) in self._members().items():
-            first = np.searchsorted(member_series, series_id[starts], "left")
-            counts = np.searchsorted(member_series, series_id[starts], "right") - first
-            # Each run of a series once for every slot that it is a member of.
-            place = np.repeat(first - np.append(0, np.cumsum(counts)[:-1]), counts) + np.arange(counts.sum())
-            runs = np.column_stack([places[place], np.repeat(starts, counts), np.repeat(stops, counts)])
-            runs = np.ascontiguousarray(runs[np.argsort(runs[:, 0], kind="stable")])
-            found.extend(self._judge(name, runs, ts_us, value, flags))
+            theirs = np.empty((member_series.size, 4), np.int64)
+            theirs = theirs[: runs_of_members(member_series, places, runs, series_id, theirs)]
+            theirs = theirs[np.argsort(theirs[:, 0], kind="stable")]
+            found.extend(self._judge(name, theirs, ts_us, value, flags))
         return found
 
     def anchor(self, series_id: int, anchored_at_us: int) -> None:

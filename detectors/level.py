@@ -23,6 +23,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from detectors.baseline import BASELINE_FIELDS, BaselineParameters, learn
 from detectors.compiling import Record, kernel
 from detectors.episode import MICROSECONDS, OPENED, QUIET, advance, claim, state_dtype
@@ -60,6 +62,30 @@ class LevelParameters(BaselineParameters):
 
 
 @kernel
+def _limits(state: Record, rule: Record) -> tuple[float, float]:
+    """Return the upper and the lower limit; a ratio that is not set is NaN, and no comparison with NaN holds."""
+    # Of a negative quantity the limits lie outwards too.
+    size = abs(state.centre)
+    return state.centre + (rule.high - 1) * size, state.centre - (1 - rule.low) * size
+
+
+@kernel
+def calm(state: Record, rule: Record, count: int, ts_us: np.ndarray, value: np.ndarray) -> int:
+    """Take rows within the limits, where values are not smoothed."""
+    if not state.learnt or rule.smooth_s > 0:
+        return 0
+    upper, lower = _limits(state, rule)
+    beyond = 0
+    for i in range(count):
+        x = value[i]
+        beyond += (x > upper) | (x < lower)
+    if beyond:
+        return 0
+    state.level, state.level_us = value[count - 1], ts_us[count - 1]
+    return count
+
+
+@kernel
 def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, change: Record) -> int:
     """Smooth one sample, learn from it or judge it."""
     if state.level_us == 0 or rule.smooth_s <= 0:
@@ -71,11 +97,7 @@ def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, cha
     if not state.learnt:
         learn(state, rule, ts_us, value)
         return QUIET
-    # Of a negative quantity the limits lie outwards too.
-    size = abs(state.centre)
-    upper = state.centre + (rule.high - 1) * size
-    lower = state.centre - (1 - rule.low) * size
-    # A ratio that is not set is NaN, and no comparison with NaN holds.
+    upper, lower = _limits(state, rule)
     side = 1 if state.level > upper else (-1 if state.level < lower else 0)
     still_up = state.level > upper - rule.dead_band * (upper - state.centre)
     still_down = state.level < lower + rule.dead_band * (state.centre - lower)

@@ -24,6 +24,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from detectors.compiling import Record, kernel
 from detectors.episode import MICROSECONDS, OPENED, EpisodeParameters, advance, claim, state_dtype
 from detectors.parameters import in_range
@@ -52,6 +54,24 @@ class QualityParameters(EpisodeParameters):
             raise ValueError("at least one of low, high and max_rate must be given")
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError(f"'low' must lie below 'high', got low={self.low}, high={self.high}")
+
+
+@kernel
+def calm(state: Record, rule: Record, count: int, ts_us: np.ndarray, value: np.ndarray) -> int:
+    """Take rows of which none is bad: the last one is the last good value."""
+    if state.bad or state.good_us == 0:
+        return 0
+    bad = 0
+    before, before_us = state.good, state.good_us
+    for i in range(count):
+        x, now = value[i], ts_us[i]
+        reach = rule.max_rate * ((now - before_us) / MICROSECONDS)
+        bad += (x > rule.high) | (x < rule.low) | (abs(x - before) > reach) | (not math.isfinite(x))
+        before, before_us = x, now
+    if bad:
+        return 0
+    state.good, state.good_us = before, before_us
+    return count
 
 
 @kernel

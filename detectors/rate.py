@@ -23,6 +23,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from detectors.baseline import BaselineParameters
 from detectors.compiling import Record, kernel
 from detectors.episode import MICROSECONDS, OPENED, QUIET, advance, claim, state_dtype
@@ -74,6 +76,33 @@ class RateParameters(BaselineParameters):
 
 
 @kernel
+def calm(state: Record, rule: Record, count: int, ts_us: np.ndarray, value: np.ndarray) -> int:
+    """Take rows of which none moved too fast, where every row gives a rate."""
+    if not state.learnt or state.gapped or state.from_us == 0 or rule.over_s > 0:
+        return 0
+    limit = _limit(state, rule)
+    rising = limit if rule.side >= 0 else math.inf
+    falling = limit if rule.side <= 0 else math.inf
+    before, before_us, beyond = state.from_value, state.from_us, 0
+    for i in range(count):
+        x, now = value[i], ts_us[i]
+        moved, dt_s = x - before, (now - before_us) / MICROSECONDS
+        beyond += (moved > rising * dt_s) | (moved < -(falling * dt_s))
+        before, before_us = x, now
+    if beyond:
+        return 0
+    state.from_value, state.from_us = before, before_us
+    return count
+
+
+@kernel
+def _limit(state: Record, rule: Record) -> float:
+    """Return the limit per second; infinite for a sensor that never moved while learning, which gives no scale."""
+    limit = state.limit_per_s if math.isnan(rule.limit_per_s) else rule.limit_per_s
+    return limit if limit > 0 else math.inf
+
+
+@kernel
 def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, change: Record) -> int:
     """Take the rate since the sample before; learn from it or judge it."""
     state.gapped |= gap
@@ -93,10 +122,9 @@ def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, cha
     if not state.learnt:
         _learn(state, rule, ts_us, abs(moved) / dt_s)
         return QUIET
-    limit = state.limit_per_s if math.isnan(rule.limit_per_s) else rule.limit_per_s
-    # Compared as distances, which saves a division a sample. A sensor that never moved while learning gives no scale
-    # to judge by.
-    reach = limit * dt_s if limit > 0 else math.inf
+    limit = _limit(state, rule)
+    # Compared as distances, which saves a division a sample.
+    reach = limit * dt_s
     side = 1 if moved > reach and rule.side >= 0 else (-1 if moved < -reach and rule.side <= 0 else 0)
     back = moved * state.direction <= (1 - rule.dead_band) * reach
     what = advance(state, rule, ts_us, side, back, state.gapped != 0)

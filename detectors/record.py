@@ -88,6 +88,25 @@ class RecordParameters(EpisodeParameters):
 
 
 @kernel
+def calm(state: Record, rule: Record, count: int, ts_us: np.ndarray, value: np.ndarray) -> int:
+    """Take rows that leave all extremes as they are."""
+    if not state.settled:
+        return 0
+    high, low = state.high[VALUE], state.low[VALUE]
+    high_mean, low_mean = state.high[MEAN], state.low[MEAN]
+    mean, weight, beyond = state.mean, state.weight, 0
+    for i in range(count):
+        x = value[i]
+        # Nothing is clipped: a value beyond the extremes ends this.
+        mean += (x - mean) * weight
+        beyond += (x > high) | (x < low) | (mean > high_mean) | (mean < low_mean)
+    if beyond:
+        return 0
+    state.mean = mean
+    return count
+
+
+@kernel
 def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, change: Record) -> int:
     """Judge one sample and the mean against their extremes, then let these move."""
     high, low = state.high, state.low

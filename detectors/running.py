@@ -21,9 +21,9 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.compiling import Record, cached_kernel, kernel, overwrite, own_copy
+from detectors.compiling import Record, cached_kernel, from_row, kernel, number, overwrite, own_copy
 from detectors.episode import CLEARED, QUIET
-from detectors.pace import ANCHOR, BAD, BETWEEN, GAP, HOLD, REGIME_SHIFT
+from detectors.pace import ANCHOR, BAD, BETWEEN, GAP, HOLD, REGIME_BITS, REGIME_SHIFT, ROWS_AT_ONCE
 
 
 class Role(Enum):
@@ -101,27 +101,25 @@ Tick = Callable[
 ]
 
 
+# calm(state, rule, count, ts_us, value) -> how many of these rows, from the first on, it took because nothing comes of
+# them; the columns begin with the first.
+Calm = Callable[[Record, Record, int, np.ndarray, np.ndarray], int]
+# shorten(state, rule, place, first, end, ts_us, value, flags) -> how many rows were taken, as by ``calm``.
+Shorten = Callable[[Record, Record, Record, int, int, np.ndarray, np.ndarray, np.ndarray], int]
 # rows(state, rule, fresh, place, first, end, ts_us, value, flags, changes, count) -> the new count of changes.
 Rows = Callable[
-    [
-        Record,
-        Record,
-        Record,
-        Record,
-        int,
-        int,
-        NDArray[np.int64],
-        NDArray[np.float64],
-        NDArray[np.uint8],
-        NDArray[np.void],
-        int,
-    ],
-    int,
+    [Record, Record, Record, Record, int, int, np.ndarray, np.ndarray, np.ndarray, NDArray[np.void], int], int
 ]
 
 
-def build_run(name: str, update: Update, role: Role, state: np.dtype[np.void]) -> Run:
-    """Return the compiled loop of this role around ``update``.
+@kernel
+def never_calm(state: Record, rule: Record, count: int, ts_us: np.ndarray, value: np.ndarray) -> int:
+    """A detector without a short cut: each row goes through ``update``."""
+    return 0
+
+
+def build_run(name: str, update: Update, role: Role, state: np.dtype[np.void], calm: Calm = never_calm) -> Run:
+    """Return the compiled loop of this role around ``update``, with the short cut ``calm``.
 
     ``states`` holds one row a slot (one rule on one series, in one regime where there are some), ``rules`` one row a
     set of parameters; ``places[offsets[p]:offsets[p + 1]]`` are the slots of the series at position p. The last row
@@ -136,6 +134,7 @@ def build_run(name: str, update: Update, role: Role, state: np.dtype[np.void]) -
         rows = _limit(update)
     else:
         rows = _baseline(update, marks=role == Role.LEARNT_LIMIT)
+    shorten = _shorten(calm, role)
 
     # Where a state has arrays, the compiler cannot keep the copy in registers, and to copy it costs more than it saves.
     copied = all(state[field].subdtype is None for field in state.names or ())
@@ -151,20 +150,61 @@ def build_run(name: str, update: Update, role: Role, state: np.dtype[np.void]) -
         flags: NDArray[np.uint8],
         changes: NDArray[np.void],
     ) -> int:
-        count = 0
+        count = number(0)
         fresh = states[states.size - 1]
+        times, values, marks = from_row(ts_us, 0), from_row(value, 0), from_row(flags, 0)
         for i in range(runs.shape[0]):
             first, end = runs[i, 1], runs[i, 2]
             for at in range(offsets[runs[i, 0]], offsets[runs[i, 0] + 1]):
                 place: Record = own_copy(places[at])
-                state = own_copy(states[place.slot]) if copied else states[place.slot]
-                rule = own_copy(rules[place.rule])
-                count = rows(state, rule, fresh, place, first, end, ts_us, value, flags, changes, count)
-                if copied:
-                    overwrite(states[place.slot], state)
+                row = first
+                while row < end:
+                    stop = min(end, row + ROWS_AT_ONCE)
+                    row += shorten(states[place.slot], rules[place.rule], place, row, stop, times, values, marks)
+                    if row < stop:
+                        state = own_copy(states[place.slot]) if copied else states[place.slot]
+                        rule = own_copy(rules[place.rule])
+                        count = rows(state, rule, fresh, place, row, stop, times, values, marks, changes, count)
+                        if copied:
+                            overwrite(states[place.slot], state)
+                        row = stop
         return count
 
     return cached_kernel(run, name=f"run_{name}")
+
+
+def _shorten(calm: Calm, role: Role) -> Shorten:
+    """Return the kernel that asks ``calm`` where it may be asked: nothing pending, no flag that this role looks at."""
+    looked_at = ANCHOR | BAD | GAP
+    learns = role in (Role.BASELINE, Role.LEARNT_LIMIT)
+
+    @kernel
+    def shorten(
+        state: Record,
+        rule: Record,
+        place: Record,
+        first: int,
+        end: int,
+        ts_us: np.ndarray,
+        value: np.ndarray,
+        flags: np.ndarray,
+    ) -> int:
+        if state.open or state.beyond_count != 0 or state.away:
+            return 0
+        ordinary, compared = 0, looked_at
+        if learns:
+            compared |= BETWEEN
+            if place.regime >= 0:
+                ordinary, compared = place.regime << REGIME_SHIFT, compared | REGIME_BITS
+        odd = 0
+        of_row = from_row(flags, first)
+        for i in range(end - first):
+            odd |= (of_row[i] ^ ordinary) & compared
+        if odd != 0:
+            return 0
+        return calm(state, rule, end - first, from_row(ts_us, first), from_row(value, first))
+
+    return shorten
 
 
 def _gate(update: Update) -> Rows:
@@ -176,9 +216,9 @@ def _gate(update: Update) -> Rows:
         place: Record,
         first: int,
         end: int,
-        ts_us: NDArray[np.int64],
-        value: NDArray[np.float64],
-        flags: NDArray[np.uint8],
+        ts_us: np.ndarray,
+        value: np.ndarray,
+        flags: np.ndarray,
         changes: NDArray[np.void],
         count: int,
     ) -> int:
@@ -205,9 +245,9 @@ def _limit(update: Update) -> Rows:
         place: Record,
         first: int,
         end: int,
-        ts_us: NDArray[np.int64],
-        value: NDArray[np.float64],
-        flags: NDArray[np.uint8],
+        ts_us: np.ndarray,
+        value: np.ndarray,
+        flags: np.ndarray,
         changes: NDArray[np.void],
         count: int,
     ) -> int:
@@ -237,9 +277,9 @@ def _baseline(update: Update, *, marks: bool) -> Rows:
         place: Record,
         first: int,
         end: int,
-        ts_us: NDArray[np.int64],
-        value: NDArray[np.float64],
-        flags: NDArray[np.uint8],
+        ts_us: np.ndarray,
+        value: np.ndarray,
+        flags: np.ndarray,
         changes: NDArray[np.void],
         count: int,
     ) -> int:
@@ -283,7 +323,7 @@ def _silence(update: Update) -> Run:
         flags: NDArray[np.uint8],
         changes: NDArray[np.void],
     ) -> int:
-        count = 0
+        count = number(0)
         for i in range(runs.shape[0]):
             for at in range(offsets[runs[i, 0]], offsets[runs[i, 0] + 1]):
                 place = places[at]

@@ -13,7 +13,7 @@ level. Slow ramps it never sees: those are for ``cusum.py`` and ``level.py``.
 
 The window keeps every n-th sample, 32 at most, because neighbours of a real signal say nearly the same (keeping 64
 makes the figures on SKAB less sensitive to window and limit, at twice the cost); the kept ones stand in a ring by time
-and once more by size, so that the median is read off and the MAD found by bisection.
+and once more by size, so that the median is read off and the MAD found by counting.
 
 The score is z.
 
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.compiling import Record, kernel
+from detectors.compiling import Record, from_row, kernel, seldom
 from detectors.episode import OPENED, QUIET, EpisodeParameters, advance, claim, state_dtype
 from detectors.parameters import in_range
 
@@ -51,7 +51,7 @@ STATE = state_dtype(
     ("next", "i4"),
     ("full", "u1"),
     ("ring", "f4", (KEPT_MAX,)),
-    ("ordered", "f4", (KEPT_MAX,)),
+    ("ordered", "f4", (KEPT_MAX + 1,)),  # infinite where nothing is kept
 )
 
 
@@ -79,6 +79,28 @@ class StepParameters(EpisodeParameters):
         in_range("limit", self.limit, 1, 1000)
         in_range("floor", self.floor, 0, 10)
         in_range("min_spread", self.min_spread, 0)
+
+
+@kernel
+def calm(state: Record, rule: Record, count: int, ts_us: np.ndarray, value: np.ndarray) -> int:
+    """Take rows within the limit; the window moves on with every n-th."""
+    if not state.full or not state.per_spread > 0:
+        return 0
+    stride, taken = _stride(rule.window), 0
+    while taken < count:
+        stop = min(count, taken + stride - state.skipped)
+        beyond = 0
+        for i in range(taken, stop):
+            z = (value[i] - state.origin - state.median) * state.per_spread
+            beyond += (z > rule.limit) | (z < -rule.limit)
+        if beyond:
+            break
+        state.skipped += stop - taken
+        taken = stop
+        if state.skipped >= stride:
+            state.skipped = 0
+            _keep(state, rule, np.float32(value[stop - 1] - state.origin))
+    return taken
 
 
 @kernel
@@ -113,15 +135,17 @@ def _stride(window: int) -> int:
     return (window + KEPT_MAX - 1) // KEPT_MAX
 
 
-@kernel
+@seldom
 def _keep(state: Record, rule: Record, x: np.float32) -> None:
+    ring, ordered = from_row(state.ring, 0), from_row(state.ordered, 0)
     if state.capacity == 0:
         # Once, because a division costs as much as all the rest.
         state.capacity = max(8, min(KEPT_MAX, rule.window // _stride(rule.window)))
+        for i in range(KEPT_MAX + 1):
+            ordered[i] = np.float32(np.inf)
     capacity = state.capacity
-    ring, ordered = state.ring, state.ordered
     if state.full:
-        _replace(ordered, capacity, ring[state.next], x)
+        _replace(ordered, ring[state.next], x)
     else:
         _insert(ordered, state.kept, x)
         state.kept += 1
@@ -143,19 +167,19 @@ def _insert(ordered: np.ndarray, size: int, x: np.float32) -> None:
 
 
 @kernel
-def _replace(ordered: np.ndarray, size: int, old: np.float32, new: np.float32) -> None:
+def _replace(ordered: np.ndarray, old: np.float32, new: np.float32) -> None:
     """Take ``old`` out and put ``new`` in, without a branch that a processor could guess wrong.
 
     Without ``old`` what stands from its place on moves down by one; then each place gets the middle one of ``new``
-    and its two neighbours there.
+    and its two neighbours there. All places each time, so that several are done at once.
     """
     before = np.float32(-np.inf)
-    for i in range(size - 1):
-        here = ordered[i] if ordered[i] < old else ordered[i + 1]
+    for i in range(KEPT_MAX):
+        here, following = ordered[i], ordered[i + 1]
+        here = here if here < old else following
         higher = new if new > before else before
         ordered[i] = higher if higher < here else here
         before = here
-    ordered[size - 1] = new if new > before else before
 
 
 @kernel
@@ -163,13 +187,10 @@ def _describe_window(state: Record, ordered: np.ndarray, size: int) -> None:
     half = size // 2
     median = ordered[half] if size % 2 else (ordered[half - 1] + ordered[half]) / 2
     # The MAD is the half-th smallest distance from the median. Distances grow outwards on both sides, so the closest
-    # ``half`` values are neighbours ordered[start : start + half]; bisection finds where they start.
-    low, length = 0, size - half
-    while length > 0:
-        start = low + (length >> 1)
-        outside = median - ordered[start] > ordered[start + half] - median
-        low = start + 1 if outside else low
-        length = length - (length >> 1) - 1 if outside else length >> 1
+    # ``half`` values are neighbours ordered[low : low + half]; those before are further off than those after.
+    low = 0
+    for i in range(KEPT_MAX // 2):
+        low += median - ordered[i] > ordered[i + half] - median
     mad = max(median - ordered[low], ordered[low + half - 1] - median)
     state.median = median
     state.spread = max(MAD_TO_SIGMA * mad, state.least)

@@ -38,9 +38,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.assembling import MEMBERS, vector_state_dtype
+from detectors.assembling import INSTANTS_AT_ONCE, MEMBERS, vector_state_dtype
 from detectors.baseline import TRUSTED_AFTER, WINSOR_LIMIT
-from detectors.compiling import Record, kernel, seldom
+from detectors.compiling import Record, from_row, kernel, seldom
 from detectors.eigenvectors import eigenvectors
 from detectors.episode import MICROSECONDS, OPENED, QUIET, EpisodeParameters, advance, claim
 from detectors.extremes import KEPT, keep_greatest, tail_quantile
@@ -107,6 +107,52 @@ class T2QParameters(EpisodeParameters):
         in_range("floor", self.floor, 1e-6, 100)
         in_range("dead_band", self.dead_band, 0, 1)
         in_range("max_age_s", self.max_age_s, 0, 366 * 86_400)
+
+
+@seldom
+def calm(
+    state: Record,
+    rule: Record,
+    size: int,
+    count: int,
+    begins: np.ndarray,
+    value: np.ndarray,
+    tables: np.ndarray,
+) -> bool:
+    """Take rows of which both statistics are within their limits: those of ``_statistics``, all rows at once."""
+    if not state.learnt or state.t2_limit == 0 or state.open or state.beyond_count != 0:
+        return False
+    z, t2, q = _table(tables, MEMBERS), _table(tables, MEMBERS + 1), _table(tables, MEMBERS + 2)
+    matrix, components = state.matrix, state.components
+    for k in range(count):
+        t2[k] = q[k] = 0.0
+    for c in range(components):
+        scores = _table(tables, c)
+        for k in range(count):
+            scores[k] = 0.0
+    for i in range(size):
+        mean, per_spread, x = state.mean[i], state.per_spread[i], from_row(value, begins[i])
+        for k in range(count):
+            z[k] = (x[k] - mean) * per_spread
+            q[k] += z[k] * z[k]
+        for c in range(components):
+            scores, weight = _table(tables, c), matrix[i, c]
+            for k in range(count):
+                scores[k] += weight * z[k]
+    for c in range(components):
+        scores, per_variance = _table(tables, c), state.per_variance[c]
+        for k in range(count):
+            t2[k] += scores[k] * scores[k] * per_variance
+            q[k] -= scores[k] * scores[k]
+    beyond = 0
+    for k in range(count):
+        beyond += (t2[k] > state.t2_limit) | (q[k] > state.q_limit)
+    return beyond == 0
+
+
+@kernel
+def _table(tables: np.ndarray, number: int) -> np.ndarray:
+    return from_row(tables, number * INSTANTS_AT_ONCE)
 
 
 @kernel

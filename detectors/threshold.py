@@ -18,6 +18,8 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from detectors.compiling import Record, kernel
 from detectors.episode import OPENED, EpisodeParameters, advance, claim, state_dtype
 from detectors.parameters import in_range
@@ -56,11 +58,28 @@ class ThresholdParameters(EpisodeParameters):
 
 
 @kernel
-def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, change: Record) -> int:
-    """Judge one sample against the limits."""
+def _limits(rule: Record) -> tuple[float, float]:
+    """Return the innermost upper and lower limit; what is not set is NaN, and no comparison with NaN holds."""
     upper = rule.high_high if math.isnan(rule.high) else rule.high
     lower = rule.low_low if math.isnan(rule.low) else rule.low
-    # A limit that is not set is NaN, and no comparison with NaN holds.
+    return upper, lower
+
+
+@kernel
+def calm(state: Record, rule: Record, count: int, ts_us: np.ndarray, value: np.ndarray) -> int:
+    """Take rows of which none is beyond a limit: they change nothing."""
+    upper, lower = _limits(rule)
+    beyond = 0
+    for i in range(count):
+        x = value[i]
+        beyond += (x > upper) | (x < lower)
+    return 0 if beyond else count
+
+
+@kernel
+def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, change: Record) -> int:
+    """Judge one sample against the limits."""
+    upper, lower = _limits(rule)
     side = 1 if value > upper else (-1 if value < lower else 0)
     back = not (value > upper - rule.dead_band) and not (value < lower + rule.dead_band)
     what = advance(state, rule, ts_us, side, back, gap)

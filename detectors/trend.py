@@ -109,6 +109,35 @@ class TrendParameters(EpisodeParameters):
 
 
 @kernel
+def calm(state: Record, rule: Record, count: int, ts_us: np.ndarray, value: np.ndarray) -> int:
+    """Take rows up to the end of the block."""
+    if state.part_count == 0:
+        return 0
+    part_us = _part_us(rule)
+    block_end_us = (state.block + 1) * part_us * PARTS
+    origin, part_sum, part_count, part_end_us = state.origin, state.part_sum, state.part_count, state.part_end_us
+    taken = 0
+    while taken < count and ts_us[taken] < block_end_us:
+        distance = value[taken] - origin
+        if ts_us[taken] < part_end_us:
+            part_sum += distance
+            part_count += 1
+        else:
+            state.part_means[state.parts] = part_sum / part_count
+            state.parts += 1
+            part_sum, part_count, part_end_us = distance, 1, (ts_us[taken] // part_us + 1) * part_us
+        taken += 1
+    state.part_sum, state.part_count, state.part_end_us = part_sum, part_count, part_end_us
+    return taken
+
+
+@kernel
+def _part_us(rule: Record) -> int:
+    """Return how long a part lasts."""
+    return max(1, int(rule.span_s * MICROSECONDS / (BLOCKS * PARTS)))
+
+
+@kernel
 def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, change: Record) -> int:
     """Add one sample to its part of the block; judge when a block is finished."""
     if ts_us < state.part_end_us:
@@ -121,7 +150,7 @@ def update(state: Record, rule: Record, ts_us: int, value: float, gap: bool, cha
 
 @kernel
 def _next_part(state: Record, rule: Record, ts_us: int, value: float, gap: bool, change: Record) -> int:
-    part_us = max(1, int(rule.span_s * MICROSECONDS / (BLOCKS * PARTS)))
+    part_us = _part_us(rule)
     block = ts_us // (part_us * PARTS)
     what = QUIET
     if state.part_count == 0:
