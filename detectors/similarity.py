@@ -11,7 +11,9 @@ quantiles. In the library each run has the index that other runs give it: today'
 
 The quantiles are not believed but calibrated (conformalised quantile regression: Romano, Patterson, Candes, NeurIPS
 2019): each run is told at several moments from the library without it; by how much, in widths of the interval, its
-truth lay outside (or inside, below zero) says how far all intervals must be moved out, or may be moved in.
+truth lay outside (or inside, below zero) says how far all intervals must be moved out, or may be moved in. Where
+failures that come too early are the oftener missed, the lower end is moved out further, by itself, and likewise the
+upper: no end may be missed oftener than in half of the cases that the promise leaves.
 
     >>> import numpy as np
     >>> from detectors.conditions import Run
@@ -49,7 +51,7 @@ CHECKED_AT = tuple(np.arange(0.15, 1.0, 0.1).round(2).tolist())
 # Bands of the index that are calibrated apart.
 BANDS = 3
 # What is calibrated beyond the promise: the next runs are other runs, and the promise is a least one.
-MARGIN = 0.03
+MARGIN = 0.017
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,13 @@ class LifeLeft:
 class LifeLibrary:
     """Past runs to failure, ready to be compared with.
 
-    ``moved`` is how far the ends of an interval are moved out, in its widths, for each band of the index. Shapes:
-    ``history`` (moments, lags), ``age``, ``remaining`` and ``of_run`` (moments), all in steps.
+    ``moved`` is how far the lower and the upper end of an interval are moved out, in its widths, for each band of the
+    index. Shapes: ``history`` (moments, lags), ``age``, ``remaining`` and ``of_run`` (moments), all in steps.
     """
 
     index: HealthIndex
     coverage: float
-    moved: tuple[float, ...]
+    moved: tuple[tuple[float, float], ...]
     history: Array
     age: Array
     remaining: Array
@@ -98,26 +100,33 @@ class LifeLibrary:
         weights = np.exp(-(far - far.min()) / 2.0)
         tail = (1.0 - self.coverage) / 2.0
         low, middle, high = _quantiles(self.remaining, weights, (tail, 0.5, 1.0 - tail))
-        out = self.moved[self._band(history)] * max(high - low, 1.0)
+        down, up = (share * max(high - low, 1.0) for share in self.moved[self._band(history)])
         expected = float(weights @ np.minimum(self.remaining, self.index.ceiling) / weights.sum())
-        return LifeLeft(min(max(0.0, low - out), middle), middle, max(high + out, middle), expected)
+        return LifeLeft(min(max(0.0, low - down), middle), middle, max(high + up, middle), expected)
 
     def _band(self, history: Array) -> int:
         """Return the band of the index: worn moments are told better than others, each band keeps its own promise."""
         return min(int(BANDS * history[0] / self.index.ceiling), BANDS - 1)
 
-    def _calibrated(self) -> tuple[float, ...]:
-        """Return how far the intervals of each band must be moved so that they hold the truth as often as promised."""
-        outside: list[list[float]] = [[] for _ in range(BANDS)]
+    def _calibrated(self) -> tuple[tuple[float, float], ...]:
+        """Return how far the ends in each band must be moved so that they hold the truth as often as promised."""
+        outside: list[list[tuple[float, float]]] = [[] for _ in range(BANDS)]
         for run in range(self.runs):
             own = np.flatnonzero(self.of_run == run)
             for at in CHECKED_AT:
                 row = own[int(at * (len(own) - 1))]
-                told = self._told(self.history[row], self.age[row], without=run)
-                miss = max(told.low - self.remaining[row], self.remaining[row] - told.high)
-                outside[self._band(self.history[row])].append(miss / max(told.high - told.low, 1.0))
+                told, left = self._told(self.history[row], self.age[row], without=run), float(self.remaining[row])
+                width = max(told.high - told.low, 1.0)
+                outside[self._band(self.history[row])].append(((told.low - left) / width, (left - told.high) / width))
         every = [one for band in outside for one in band]
-        return tuple(_share(band if len(band) >= LEAST_RUNS else every, self.coverage + MARGIN) for band in outside)
+        return tuple(self._moved(band if len(band) >= LEAST_RUNS else every) for band in outside)
+
+    def _moved(self, outside: Sequence[tuple[float, float]]) -> tuple[float, float]:
+        """Return how far the lower and the upper end must be moved, given by how much the truth lay outside each."""
+        share = self.coverage + MARGIN
+        both = _share([max(ends) for ends in outside], share)
+        low, high = (_share(one, (1.0 + share) / 2.0) for one in zip(*outside, strict=True))
+        return max(low, both), max(high, both)
 
 
 def fit_library(runs: Sequence[Run], *, coverage: float = 0.8, ceiling: float | None = None) -> LifeLibrary:
@@ -135,7 +144,7 @@ def fit_library(runs: Sequence[Run], *, coverage: float = 0.8, ceiling: float | 
     library = LifeLibrary(
         index=index,
         coverage=coverage,
-        moved=(0.0,) * BANDS,
+        moved=((0.0, 0.0),) * BANDS,
         history=np.vstack([_history(indices, index.life) for indices in indices_left_out(runs, ceiling)]),
         age=np.concatenate([np.arange(length, dtype=np.float64) for length in lengths]),
         remaining=np.concatenate([np.arange(length, dtype=np.float64)[::-1] for length in lengths]),

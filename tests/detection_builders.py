@@ -30,7 +30,14 @@ QUICK: dict[str, dict[str, Scalar]] = {
     "rate": {"limit_per_s": 1.6},
     "flatline": {"samples": 4, "learn_samples": 40},
     "trend": {"high": 40.0, "span_s": 100.0, "horizon_s": 60.0},
-    "record": {"consecutive": 3, "learn_samples": 40, "range_samples": 90, "mean_limit": 3.0, "quiet": 20},
+    "record": {
+        "consecutive": 3,
+        "learn_samples": 40,
+        "range_samples": 90,
+        "mean_limit": 3.0,
+        "smooth": 24,
+        "quiet": 20,
+    },
     "t2q": {"learn_samples": 60, "calibrate_samples": 60},
     "missing": {"factor": 5.0, "at_least_s": 0.0},
 }

@@ -294,6 +294,28 @@ def test_a_broken_folder_gives_exit_code_one(tmp_path: Path) -> None:
     assert json.loads(out.read_text(encoding="utf-8")) == {}
 
 
+def test_a_folder_without_anything_to_score_is_left_out(tmp_path: Path) -> None:
+    for name in ("nab", "skab", "azure-pdm", "ims-bearing", "cmapss", "hydraulic", "gearbox-gfd"):
+        (tmp_path / name).mkdir()
+    out = tmp_path / "figures.json"
+    sets = ["nab", "skab", "azure", "ims", "cmapss", "hydraulic", "gearbox"]
+    assert main([*sets, "--data", str(tmp_path), "--out", str(out)], tmp_path / "RESULTS.md") == 0
+    assert json.loads(out.read_text(encoding="utf-8")) == {}
+
+
+def test_labels_may_lie_beside_the_folder_of_the_data(tmp_path: Path) -> None:
+    """As the corpus is published: data/kind/file.csv, and labels that name it kind/file.csv."""
+    before = nab.read_corpus(a_nab_folder(tmp_path) / "nab")
+    folder = tmp_path / "nab"
+    for name in ("data", "labels"):
+        (folder / name).mkdir()
+    for path in [path for path in folder.iterdir() if path.name not in ("data", "labels")]:
+        path.rename(folder / ("labels" if path.name == nab.LABELS else "data") / path.name)
+    after = nab.read_corpus(folder)
+    assert [one.windows for one in after] == [one.windows for one in before]
+    assert any(one.windows for one in after)
+
+
 def test_two_figures_of_one_name_are_refused_and_what_is_no_number_is_none() -> None:
     with pytest.raises(ValueError, match="two figures are named 'F1'"):
         as_json([Figure("F1", 1.0), Figure("F1", 0.5)])

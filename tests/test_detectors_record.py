@@ -26,17 +26,17 @@ def wave(count: int, *, size: float = 1.0) -> list[float]:
 def test_a_value_beyond_everything_so_far_opens_and_one_barely_beyond_does_not() -> None:
     calm = wave(1_000)
     assert episodes("record", {}, [*calm, max(calm) + 0.1, *wave(200)]) == []
-    assert episodes("record", {}, [*calm, max(calm) + 0.2, *wave(200)]) == [(1_000, 1_060)]
-    assert episodes("record", {}, [*calm, min(calm) - 0.2, *wave(200)]) == [(1_000, 1_060)]
+    assert episodes("record", {}, [*calm, max(calm) + 0.2, *wave(300)]) == [(1_000, 1_240)]
+    assert episodes("record", {}, [*calm, min(calm) - 0.2, *wave(300)]) == [(1_000, 1_240)]
 
 
 def test_values_that_are_known_singly_open_by_their_mean_when_they_come_in_a_row() -> None:
     calm = [0.02 * value for value in wave(1_000)]
     calm[::100] = [1.0] * 10
-    values = [*calm, *[0.95] * 10]
+    values = [*calm, *[0.95] * 20]
     assert episodes("record", {"mean_limit": None}, values) == []
     (finding,) = opened_in(a_record_bank().feed(readings_of(values)))
-    assert finding.evidence["smoothed_samples"] == 24
+    assert finding.evidence["smoothed_samples"] == 60
     assert 0.95 > finding.value > finding.limit > finding.evidence["baseline"] > 0
     (of_value,) = opened_in(a_record_bank().feed(readings_of([*calm, 3.0])))
     assert of_value.evidence["smoothed_samples"] == 1
@@ -58,7 +58,7 @@ def test_a_record_counts_as_seen_so_that_the_next_must_be_larger_still() -> None
 def test_an_episode_ends_also_when_the_data_paused_in_it() -> None:
     bank = a_record_bank()
     assert len(bank.feed(readings_of([*wave(1_000), 5.0]))) == 1
-    (change,) = bank.feed(readings_of(wave(200), first=1_100))
+    (change,) = bank.feed(readings_of(wave(300), first=1_100))
     assert isinstance(change, Cleared)
 
 

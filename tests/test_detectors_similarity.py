@@ -44,7 +44,7 @@ def held(told: list[tuple[LifeLeft, float, float]]) -> float:
 
 
 def test_an_interval_of_80_percent_holds_the_truth_about_as_often(told) -> None:
-    assert 0.78 <= held(told) <= 0.94
+    assert 0.78 <= held(told) <= 0.96
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -72,7 +72,7 @@ def test_past_runs_have_the_index_that_others_give_them(library: LifeLibrary) ->
 
 
 def test_however_far_an_interval_is_moved_out_no_life_is_negative(library: LifeLibrary) -> None:
-    moved = replace(library, moved=(3.0,) * BANDS)
+    moved = replace(library, moved=((3.0, 3.0),) * BANDS)
     assert min(moved.left(a_run(steps, 700 + number)).low for number, steps in enumerate(OTHERS[:5])) == 0.0
 
 
@@ -98,7 +98,14 @@ def test_the_ends_are_moved_until_past_runs_are_held_as_often_as_promised_and_no
             life = learnt._told(learnt.history[row], learnt.age[row], without=run)
             held_of[learnt._band(learnt.history[row])].append(life.low <= learnt.remaining[row] <= life.high)
     for told_in_band in held_of.values():
-        assert 0.83 <= np.mean(told_in_band) <= 0.9
+        assert 0.81 <= np.mean(told_in_band) <= 0.95, "each end by itself, so a little more than both together"
+
+
+def test_the_end_that_is_missed_more_often_is_moved_out_further(library: LifeLibrary) -> None:
+    """One life in seven ended before the interval, none after it: only the lower end has to give."""
+    low, high = library._moved([(0.5, -1.0)] * 14 + [(-0.5, -0.5)] * 86)
+    assert low == 0.5
+    assert high == -0.5
 
 
 def test_a_run_is_not_compared_with_itself_when_intervals_are_calibrated(library: LifeLibrary) -> None:
@@ -106,7 +113,7 @@ def test_a_run_is_not_compared_with_itself_when_intervals_are_calibrated(library
     own = np.flatnonzero(library.of_run == 3)
     told_apart = replace(library, coverage=1 - 1e-9, remaining=np.where(library.of_run == 3, 1e6, library.remaining))
     row = own[len(own) // 2]
-    assert told_apart._told(library.history[row], library.age[row]).high >= 1e6
+    assert told_apart._told(library.history[row], library.age[row]).high >= 5e5
     assert told_apart._told(library.history[row], library.age[row], without=3).high < 1e3
 
 

@@ -69,6 +69,9 @@ def run(
             traceback.print_exc()
             crashed.append(name)
             continue
+        if not figures:
+            print(f"{name}: left out, nothing in {folder} can be scored\n")
+            continue
         scored[name] = figures
         table = as_table(figures)
         print(f"{table}\n{time.process_time() - began:.0f} s\n", flush=True)

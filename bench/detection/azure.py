@@ -44,6 +44,8 @@ STATISTICS: dict[str, Statistic] = {
 def score(folder: Path) -> list[Figure]:
     """Return the figures of the press library and of the controls."""
     presses = [press for press in read_presses(folder) if len(press.machine.readings)]
+    if not presses:
+        return []
     (library,) = (one for one in shipped_libraries() if one.asset_type == "press")
     calls = [call for press in presses for call in called(press, library)]
     scores = [score_press(press, calls) for press in presses]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -24,8 +25,8 @@ class Figure:
 
     @property
     def meets_bar(self) -> bool | None:
-        """Whether the value lies within the bar; None where there is none."""
-        if self.bar_low is None and self.bar_high is None:
+        """Whether the value lies within the bar; None where there is none, or nothing to judge (NaN)."""
+        if math.isnan(self.value) or (self.bar_low is None and self.bar_high is None):
             return None
         return (self.bar_low is None or self.value >= self.bar_low) and (
             self.bar_high is None or self.value <= self.bar_high

@@ -46,6 +46,8 @@ class Group:
 
 def score(folder: Path) -> list[Figure]:
     """Score each part; a part without a group that has both grades is left out."""
+    if not all((folder / f"{name}.csv.gz").is_file() for name in ("profile", *METRIC)):
+        return []
     profile = pd.read_csv(folder / "profile.csv.gz")
     settled = (profile["stable_flag"] == 0).to_numpy()
     means = [pd.read_csv(folder / f"{name}.csv.gz", header=None).to_numpy(np.float64).mean(axis=1) for name in METRIC]

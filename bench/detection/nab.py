@@ -76,21 +76,32 @@ class SeriesScore:
 def score(folder: Path) -> list[Figure]:
     """Score the ``record`` detector on every series of the folder, and the controls beside it."""
     corpus = read_corpus(folder)
+    if not corpus:
+        return []
     alarms = [alarm_rows(series) for series in corpus]
     ours = [score_series(series, rows) for series, rows in zip(corpus, alarms, strict=True)]
     return [_figure(name, ours) for name in STATISTICS] + _controls(corpus, alarms)
 
 
 def read_corpus(folder: Path) -> list[Series]:
-    """Read the series below the folder, in order of their names, with the windows that fall into them."""
-    labels = json.loads((folder / LABELS).read_text(encoding="utf-8"))
+    """Read the series below the folder, in order of their names, with the windows that fall into them.
+
+    The labels may lie in a folder of their own, beside one of the data, as they are published. Raises
+    FileNotFoundError when there are series and no labels.
+    """
+    found = sorted([*folder.rglob("*.csv.gz"), *folder.rglob("*.csv")])
+    told = sorted(folder.rglob(LABELS))
+    if found and not told:
+        raise FileNotFoundError(f"{folder} has {len(found)} series and no {LABELS}; without it none can be scored")
+    labels = {file: windows for path in told for file, windows in json.loads(path.read_text(encoding="utf-8")).items()}
     corpus = []
-    for path in sorted([*folder.rglob("*.csv.gz"), *folder.rglob("*.csv")]):
+    for path in found:
         name = path.relative_to(folder).as_posix().removesuffix(".gz")
         frame = pd.read_csv(path, parse_dates=["timestamp"])
         time_s = frame["timestamp"].to_numpy().astype("datetime64[s]").astype(np.int64)
         windows = []
-        for begin, end in labels.get(name, []):
+        labelled = (given for file, given in labels.items() if f"/{name}".endswith(f"/{file}"))
+        for begin, end in next(labelled, []):
             inside = np.flatnonzero((time_s >= _seconds(begin)) & (time_s <= _seconds(end)))
             if inside.size:
                 windows.append((int(inside[0]), int(inside[-1])))

@@ -93,11 +93,14 @@ class PressScore:
 
 
 def read_presses(folder: Path) -> list[Press]:
-    """Return all machines of the folder; the record of those with telemetry lasts as long as the telemetry."""
-    frames = {
-        name: pd.read_csv(folder / f"{name}.csv.gz", parse_dates=["datetime"])
-        for name in ("telemetry", "errors", "maint", "failures")
-    }
+    """Return all machines of the folder, none where a table is missing.
+
+    The record of machines with telemetry lasts as long as the telemetry.
+    """
+    paths = {name: sorted(folder.glob(f"{name}.csv*")) for name in ("telemetry", "errors", "maint", "failures")}
+    if not all(paths.values()):
+        return []
+    frames = {name: pd.read_csv(found[0], parse_dates=["datetime"]) for name, found in paths.items()}
     for frame in frames.values():
         frame["datetime"] = frame["datetime"].dt.tz_localize("UTC")
     by_machine = {name: dict(list(frame.groupby("machineID"))) for name, frame in frames.items()}

@@ -67,6 +67,8 @@ class RunScore:
 def score(folder: Path) -> list[Figure]:
     """Score the shipped rules on every run of the folder, and the controls beside them."""
     runs = read_runs(folder)
+    if not runs:
+        return []
     recordings = [record(run, shipped_rules()) for run in runs]
     fault_free = [run.fault_free for run in runs]
     ours = _scores(fault_free, recordings)
@@ -143,7 +145,8 @@ def _delay(scores: Sequence[RunScore]) -> float:
 
 
 def _alarm_share(scores: Sequence[RunScore]) -> float:
-    return 100 * total(one.events for one in scores if one.fault_free).alarm_share
+    free = total(one.events for one in scores if one.fault_free)
+    return 100 * free.alarm_share if free.normal > 0 else float("nan")
 
 
 # name -> (how it is computed, unit, bar from below, bar from above)
