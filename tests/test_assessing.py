@@ -362,10 +362,10 @@ def test_a_new_version_of_a_rule_is_in_force_and_noticed(pool: ConnectionPool, p
         new = publish_rule(connection, replace(old.draft, parameters={"k": 1.0, "h": 9.0}), NOW)
         assert new.version == old.version + 1
         assert rules_version(connection) != before
-        (in_force,) = [rule for rule in rules_in_force(connection, "press", "volt") if rule.detector == "cusum"]
+        (in_force,) = [rule for rule in rules_in_force(connection, "press", "volt") if rule.name == old.draft.name]
         assert (in_force.rule_id, in_force.parameters) == (new.id, {"k": 1.0, "h": 9.0})
         publish_rule(connection, replace(old.draft, mode=RuleMode.OFF), NOW)
-        assert not [rule for rule in rules_in_force(connection, "press", "volt") if rule.detector == "cusum"]
+        assert not [rule for rule in rules_in_force(connection, "press", "volt") if rule.name == old.draft.name]
 
 
 def test_a_rule_that_could_not_work_is_not_published(pool: ConnectionPool, press: Press) -> None:
