@@ -19,6 +19,7 @@ class SeverityClassBody(Asked):
 class PointShape(Told):
     """A measuring point with its newest velocity (RMS, mm/s; equipment time) and the zone that it lies in.
 
+    ``highest_mm_s`` is the highest velocity of the day before the newest one, for a machine that stands tells nothing.
     ``verdict`` is what the newest block that is kept whole says of the bearing; null where it cannot say.
     """
 
@@ -27,6 +28,8 @@ class PointShape(Told):
     measured_at: datetime | None
     zone: Zone | None
     next_zone_from_mm_s: float | None
+    highest_mm_s: float | None
+    highest_zone: Zone | None
     bearing: str | None
     waveform_id: int | None
     verdict: BearingVerdict | None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from psycopg import Connection
 
@@ -15,7 +15,7 @@ from detectors.bearings import Part
 from detectors.severity_zones import Severity, severity_zone
 from storage.bearing_verdicts import BearingVerdict, judge_block, newest_block
 from storage.bearings import Bearing, list_bearings
-from storage.charts import SeriesRow, list_series
+from storage.charts import SeriesRow, chart, list_series
 from storage.severity_classes import SeverityClass
 from storage.waveforms import StoredWaveform
 
@@ -24,18 +24,25 @@ _BAND = "band_"
 # What a waveform becomes, by the end of its name: any of these tells an accelerometer.
 _OF_WAVEFORM = ("rms", "peak", VELOCITY)
 MOST_SERIES = 500
+# Of a machine that stands the newest velocity says nothing: the highest of so long a time does.
+LATELY = timedelta(days=1)
+# Fewer pixels are as exact: of each its highest reading is kept.
+_PIXELS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuringPoint:
     """One point; ``metric`` names its waveforms, or is the velocity's own. ``severity`` is of the newest velocity.
 
+    ``highest_mm_s`` is the highest velocity of the LATELY before the newest, and ``highest_severity`` its zone.
     ``block`` is the newest one that is kept whole; ``verdict`` what it says of the bearing, None where it cannot.
     """
 
     metric: str
     velocity: SeriesRow | None
     severity: Severity | None
+    highest_mm_s: float | None
+    highest_severity: Severity | None
     bands: tuple[SeriesRow, ...]
     ratios: tuple[SeriesRow, ...]
     bearing: Bearing | None
@@ -92,6 +99,7 @@ def _point(
 ) -> MeasuringPoint:
     velocity = by_metric.get(f"{name}.{VELOCITY}", by_metric.get(name))
     value = None if velocity is None else velocity.last_value
+    highest = None if velocity is None else _highest(connection, velocity)
     bands = sorted(
         (one for metric, one in by_metric.items() if metric.startswith(f"{name}.{_BAND}")), key=lambda one: one.metric
     )
@@ -100,10 +108,26 @@ def _point(
     return MeasuringPoint(
         metric=name,
         velocity=velocity,
-        severity=None if value is None or value < 0 else severity_zone(value, judged_by.group, judged_by.foundation),
+        severity=_severity(value, judged_by),
+        highest_mm_s=highest,
+        highest_severity=_severity(highest, judged_by),
         bands=tuple(bands),
         ratios=tuple(ratios),
         bearing=bearing,
         block=block,
         verdict=None if block is None or bearing is None else judge_block(connection, asset_id, bearing, block),
     )
+
+
+def _highest(connection: Connection, velocity: SeriesRow) -> float | None:
+    if velocity.last_at is None:
+        return None
+    until = velocity.last_at + timedelta(microseconds=1)
+    columns = chart(connection, velocity.id, until - LATELY, until, _PIXELS, None)
+    return max((value for value in columns.highest if value is not None), default=None)
+
+
+def _severity(velocity_mm_s: float | None, judged_by: SeverityClass) -> Severity | None:
+    if velocity_mm_s is None or velocity_mm_s < 0:
+        return None
+    return severity_zone(velocity_mm_s, judged_by.group, judged_by.foundation)

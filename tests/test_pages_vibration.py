@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from detectors.bearings import BearingGeometry
+from domain.readings import Readings
+from storage import readings
 from storage.bearings import list_bearings
 from storage.evidence_packs import freeze_next
+from storage.partitions import ensure_partitions
 from tests.console_builders import NOW, Console
 from tests.operations_builders import a_planner_elsewhere
 from tests.ticket_builders import HOUR, MINUTE, a_finding
@@ -197,6 +200,28 @@ def test_the_api_tells_the_same_as_the_page(spalled):
     assert points["vibration_mm_s"]["zone"] == "D"
     assert points[POINT]["verdict"]["part"] == "bpfo"
     assert points[POINT]["zone"] == "B"
+
+
+@pytest.mark.parametrize(("hours_later", "highest", "zone"), [(1, 7.8, "D"), (30, 0.05, "A")])
+def test_of_a_machine_that_stands_the_highest_of_the_day_before_is_told(console, hours_later, highest, zone):
+    """Tripped by its vibration it rests in zone A, which is no word about how it ran."""
+    at_us = round((NOW + hours_later * HOUR).timestamp() * 1e6)
+    with console.pool.connection() as connection:
+        ensure_partitions(connection, range(at_us // 86_400_000_000, at_us // 86_400_000_000 + 1))
+        ids, at = np.array([console.house.series_id], dtype=np.int32), np.array([at_us], dtype=np.int64)
+        readings.insert(connection, Readings(ids, at, np.array([0.05])))
+    with console.reader(console.house.near) as browser:
+        (told,) = [
+            one
+            for one in browser.get("/api/v1/assets/1/vibration").json()["items"]
+            if one["metric"] == "vibration_mm_s"
+        ]
+        page = browser.get(PAGE).text
+    assert (told["velocity_mm_s"], told["zone"]) == (0.05, "A")
+    assert told["highest_mm_s"] == pytest.approx(highest, abs=0.5)
+    assert told["highest_zone"] == zone
+    assert "Highest in a day" in page
+    assert ("Zone D: may cause damage" in page) == (zone == "D")
 
 
 def test_the_asset_leads_to_its_vibration_instead_of_plotting_every_feature(spalled):

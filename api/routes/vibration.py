@@ -54,6 +54,8 @@ def _shape(point: MeasuringPoint) -> PointShape:
         measured_at=None if velocity is None else velocity.last_at,
         zone=None if severity is None else severity.zone,
         next_zone_from_mm_s=None if severity is None else severity.next_mm_s,
+        highest_mm_s=point.highest_mm_s,
+        highest_zone=None if point.highest_severity is None else point.highest_severity.zone,
         bearing=None if point.bearing is None else point.bearing.component,
         waveform_id=None if point.block is None else point.block.row.id,
         verdict=point.verdict,

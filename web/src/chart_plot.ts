@@ -105,6 +105,7 @@ export function drawPlot(
     ...sizeIn(place),
     legend: { show: false },
     cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
+    padding: [null, 30, null, null], // half a time of day: the last one is not cut off at the edge
     scales: { y: { range: rangeWith(marks.limit) } },
     axes: [
       {
