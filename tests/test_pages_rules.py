@@ -35,7 +35,7 @@ def newest(console: Console) -> tuple[int, str, str | None]:
 def test_the_list_tells_mode_score_and_proposal_to_everybody_of_the_staff(doubted):
     with doubted.reader(doubted.house.near) as browser:
         page = browser.get("/rules").text
-    for told in (RULE, "slow drift", "Automatic", "10 %", "proposed: Shadow", "2 d"):
+    for told in (RULE, "slow drift", "Automatic", "1 of 10", "proposed: Shadow", "2 d"):
         assert told in page, told
     with doubted.reader(doubted.house.requester) as browser:
         assert browser.get("/rules").status_code == 403
