@@ -16,13 +16,12 @@ from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 from starlette.testclient import TestClient
 
-from api.app import create_app
 from domain.readings import Readings
-from runtime.dialects import IngestDialects
 from storage.database import detect_server, open_pool
 from storage.partitions import ensure_partitions, needs_partitions
 from storage.people import create_person, issue_token
 from storage.rollups import mark_due
+from tests.app_builders import an_app
 from ticketing.actors import Role, RoleHeld
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -100,7 +99,7 @@ def an_api(
     clock = TestClock(at)
     with pool.connection() as connection:
         (furnish or a_house)(connection)
-    app = create_app(pool, clock, dialects=IngestDialects())
+    app = an_app(pool, clock)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield Api(app, client, pool, clock)
 

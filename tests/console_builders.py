@@ -16,17 +16,16 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 from starlette.testclient import TestClient
 
-from api.app import create_app
 from api.identity import SESSION_COOKIE
 from domain.readings import Readings
 from ingest.quarantine_reasons import EXPLANATIONS
-from runtime.dialects import IngestDialects
 from storage import people, readings, rollups
 from storage.database import detect_server
 from storage.dispatching import engineers_for, job_of, record_choice, take_new_ticket
 from storage.partitions import ensure_partitions, needs_partitions
 from storage.policies import policy_in_force
 from tests.api_builders import TestClock
+from tests.app_builders import an_app
 from tests.ticket_builders import DAY, HOUR, MINUTE, NOW, House, a_finding, a_house, a_prediction
 from ticketing.actors import Actor
 from ticketing.dispatch import choose
@@ -68,7 +67,7 @@ def a_console(pool: ConnectionPool, now: datetime = NOW) -> Console:
         house = a_house(connection, now)
         some_readings(connection, house, now)
     reasons = {reason.value: explanation for reason, explanation in EXPLANATIONS.items()}
-    return Console(create_app(pool, clock, dialects=IngestDialects(), reasons=reasons), pool, clock, house)
+    return Console(an_app(pool, clock, reasons), pool, clock, house)
 
 
 def some_readings(connection: Connection, house: House, now: datetime) -> None:

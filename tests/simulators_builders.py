@@ -20,11 +20,10 @@ from pathlib import Path
 import uvicorn
 from psycopg_pool import ConnectionPool
 
-from api.app import create_app
 from runtime.clock import SystemClock
-from runtime.dialects import IngestDialects
 from simulators.recordings import RecordedDevice, RecordedRow, Recording
 from storage.people import create_person, issue_token
+from tests.app_builders import an_app
 from tests.services_builders import REPOSITORY, eventually
 from ticketing.actors import Role, RoleHeld
 
@@ -49,7 +48,7 @@ def a_service(pool: ConnectionPool) -> Iterator[Service]:
         admin = create_person(connection, login="root", name="Root", now=now, roles=[RoleHeld(Role.ADMIN, None)])
         token = issue_token(connection, admin, "tests", now, now + timedelta(days=1))
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(pool, CLOCK, dialects=IngestDialects()), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(an_app(pool, CLOCK), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:
