@@ -13,7 +13,7 @@ from detectors.calibrate import HeldOut
 from runtime.backtesting import run_waiting
 from storage.rules import install_rule
 from tests.browser.conftest import DESK, PHONE, Site
-from tests.browser.test_console import judge
+from tests.browser.test_console import judge, judge_all
 from tests.console_builders import NOW, Console
 from tests.operations_builders import an_administrator
 from tests.rules_builders import a_draft
@@ -64,13 +64,8 @@ def a_rule_of_warmth(site: Site, asset_type: str | None) -> None:
 def test_every_page_of_backtests_is_accessible_and_fits(site, language, size):
     admin, pages = a_history(site)
     with site.visitor(admin, language, size) as visitor:
-        for path in pages:
-            page = visitor.visit(path)
-            expect(page.locator("html")).to_have_attribute("lang", {"en": "en", "zh": "zh-CN"}[language])
-            for fold in page.locator("main details > summary").all():
-                fold.click()
-            judge(page)
-        page.goto(f"{visitor.address}/backtests?rule={RULE}")
+        judge_all(visitor, pages, language)
+        page = visitor.visit(f"/backtests?rule={RULE}")
         page.locator("[id='p-h']").fill("much")
         page.locator("button[value=changed]").click()
         expect(page.locator("#refusal")).to_contain_text("'much'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from uuid import UUID
 
 import pytest
@@ -10,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from storage.casework import open_from_prediction
-from tests.browser.conftest import DESK, PHONE, Site
+from tests.browser.conftest import DESK, PHONE, Site, Visitor
 from tests.console_builders import NOW, a_dispatch_decision, a_picture, a_worn_motor
 from tests.ticket_builders import a_report, carry, command, finish_work, resolve
 from ticketing.ticket import State
@@ -122,6 +123,17 @@ def judge(page: Page) -> None:
     assert told == []
     # The viewport's own element is evaluated through the debugger, so the page's policy does not stop it.
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, page.url
+
+
+def judge_all(visitor: Visitor, paths: Iterable[str], language: str) -> None:
+    """Hold every page to ``judge`` and to its language, with what is folded away laid open."""
+    for path in paths:
+        page = visitor.visit(path)
+        expect(page.locator("html")).to_have_attribute("lang", {"en": "en", "zh": "zh-CN"}[language])
+        for plot in page.locator("ws-chart").all():
+            expect(plot.locator("details")).to_be_attached()  # its readings came, and with them its fold
+        page.locator("main details").evaluate_all("(all) => all.forEach((one) => (one.open = true))")
+        judge(page)
 
 
 def test_the_list_follows_changes_and_its_filters_work_without_a_reload(site):

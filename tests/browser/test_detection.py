@@ -13,7 +13,7 @@ from storage.prediction_decisions import snooze
 from storage.rule_proposals import propose
 from storage.ticket_budget import hold_back
 from tests.browser.conftest import DESK, PHONE, Site
-from tests.browser.test_console import judge
+from tests.browser.test_console import judge, judge_all
 from tests.console_builders import NOW, a_worn_motor
 from tests.lesson_builders import another_mode, lessons
 from tests.operations_builders import HOSTILE, an_administrator
@@ -52,12 +52,7 @@ def test_every_page_of_detection_is_accessible_and_fits(site, language, size):
     pages = ["/predictions", f"/predictions/{worn}", f"/predictions/{loose}", "/failure-modes/1", "/failure-modes/2"]
     pages += ["/rules", "/rules/drift-m-1", "/alarms", f"/findings/{finding_id}", "/parts"]
     with site.visitor(admin, language, size) as visitor:
-        for path in pages:
-            page = visitor.visit(path)
-            expect(page.locator("html")).to_have_attribute("lang", {"en": "en", "zh": "zh-CN"}[language])
-            for fold in page.locator("details.folded > summary").all():
-                fold.click()
-            judge(page)
+        judge_all(visitor, pages, language)
 
 
 def test_dark_pages_of_detection_keep_their_contrast(site):

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from storage import feeds
 from tests.browser.conftest import DESK, PHONE, Site
-from tests.browser.test_console import judge
+from tests.browser.test_console import judge, judge_all
 from tests.operations_builders import (
     HOSTILE,
     a_bad_message,
@@ -54,10 +54,7 @@ def a_busy_house(site: Site) -> tuple[Actor, list[str]]:
 def test_every_page_of_operations_is_accessible_and_fits(site, language, size):
     admin, pages = a_busy_house(site)
     with site.visitor(admin, language, size) as visitor:
-        for path in pages:
-            page = visitor.visit(path)
-            expect(page.locator("html")).to_have_attribute("lang", {"en": "en", "zh": "zh-CN"}[language])
-            judge(page)
+        judge_all(visitor, pages, language)
 
 
 def test_dark_pages_of_operations_keep_their_contrast(site):

@@ -10,7 +10,7 @@ from storage.detection_policy import ensure_detection_policy
 from storage.parts_policy import ensure_parts_policy
 from storage.regimes import save_regimes
 from tests.browser.conftest import DESK, PHONE, Site
-from tests.browser.test_console import judge
+from tests.browser.test_console import judge, judge_all
 from tests.console_builders import NOW
 from tests.operations_builders import a_silent_feed, an_administrator
 from tests.vibration_builders import a_known_bearing, some_blocks
@@ -36,13 +36,8 @@ def a_furnished_house(site: Site) -> Actor:
 def test_every_page_is_accessible_and_fits(site, language, size):
     admin = a_furnished_house(site)
     with site.visitor(admin, language, size) as visitor:
-        for path in PAGES:
-            page = visitor.visit(path)
-            expect(page.locator("html")).to_have_attribute("lang", {"en": "en", "zh": "zh-CN"}[language])
-            for fold in page.locator("main details > summary").all():
-                fold.click()
-            judge(page)
-        page.goto(f"{visitor.address}/policy/detection")
+        judge_all(visitor, PAGES, language)
+        page = visitor.visit("/policy/detection")
         page.locator("[id='field:budget.tickets_per_site_per_day']").fill("many")
         page.locator("button[value=look]").click()
         expect(page.locator("[id='told:budget.tickets_per_site_per_day']")).to_contain_text("many")

@@ -183,7 +183,7 @@ class Chart extends LitElement {
     });
     return html`<details>
       <summary>${_("Show the numbers")}</summary>
-      <div class="numbers" tabindex="0" role="region" aria-label=${_("Show the numbers")}>
+      <div class="numbers" tabindex="0" role="group" aria-label=${`${this.name}: ${_("Show the numbers")}`}>
         <table>
           <caption>${this.summary()}</caption>
           <thead><tr>${heads.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead>
