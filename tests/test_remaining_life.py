@@ -270,7 +270,10 @@ def test_runs_that_cannot_be_used_are_told_with_their_reasons_and_the_others_use
         "used": LEAST_RUNS,
         "left_out": {"metric_missing": 1, "little_measured": 1},
     }
-    assert learning_of_mode(connection, house.mode_id) is not None
+    learnt = learning_of_mode(connection, house.mode_id)
+    assert learnt == RunsLearnt(LEAST_RUNS + 2, LEAST_RUNS, {LeftOut.METRIC_MISSING: 1, LeftOut.LITTLE_MEASURED: 1}), (
+        "what the API told is what is stored"
+    )
 
 
 def test_lives_too_short_to_be_followed_by_hours_are_said_to_be(database, connection, pool, monkeypatch):
