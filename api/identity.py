@@ -35,6 +35,16 @@ class Caller:
         """Return the sites for a query's filter, None for all."""
         return None if self.sites is None else sorted(self.sites)
 
+    def require_every_site(self, because: str, remedy: str) -> None:
+        """Refuse, as ``not_permitted``, a role that holds at some sites only; ``because`` follows "because"."""
+        if self.sites is not None:
+            raise Refused(
+                "not_permitted",
+                expected=f"a role held at every site, because {because}",
+                got="a role at " + ", ".join(sorted(self.sites)),
+                remedy=remedy,
+            )
+
     def roles_at(self, site_id: str) -> frozenset[Role]:
         """Return the roles held at a site, those held everywhere included."""
         return frozenset(held.role for held in self.person.roles if held.site_id in (None, site_id))

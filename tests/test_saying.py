@@ -51,7 +51,7 @@ MAKERS = {
     "Refused", "Unusable", "UnknownDevices", "WrongCell", "Unreadable", "TooManyDaysError", "ValueError",
     "unknown", "invalid", "complain", "add", "note", "matching", "_bad", "_broken", "_in_use", "_invalid",
     "_leave", "_no_json", "_refuse_with_ticket", "_refused", "_take", "_tell", "_too_large", "_unknown", "_unread",
-    "_unsupported", "_wrong_shape",
+    "_unsupported", "_wrong_shape", "require_every_site",
 }  # fmt: skip
 # Names of refusals, of fields and of other things that are no sentences, by the call and the place of the argument.
 NO_SENTENCES = {

@@ -17,7 +17,6 @@ REFUSAL_FORMS: Sequence[str] = (
     N_("one of the roles {roles}"),
     N_("no role"),
     N_("Ask an administrator for the role."),
-    N_("a role held at every site"),
     N_("a role held at every site, because {what}"),
     N_("a feed may listen to any topic"),
     N_("the policy is for the data of every site"),

@@ -117,13 +117,7 @@ def remove_feed(feed_id: FeedKey, caller: ChangeFeeds, database: Database, now: 
 
 def _holds_everywhere(caller: Caller) -> None:
     """Refuse callers of single sites: the topics of a feed lie outside the sites' own, and may be anybody's."""
-    if caller.sites is not None:
-        raise Refused(
-            "not_permitted",
-            expected="a role held at every site, because a feed may listen to any topic",
-            got="a role at " + ", ".join(sorted(caller.sites)),
-            remedy="Ask somebody whose role holds at every site.",
-        )
+    caller.require_every_site("a feed may listen to any topic", "Ask somebody whose role holds at every site.")
 
 
 def _bytes(body: FeedTrial) -> bytes:

@@ -47,13 +47,7 @@ def replace(
     Modes that it leaves out are retired, rules that it leaves out are switched off; a rule gets a new version only
     where it differs.
     """
-    if caller.sites is not None:
-        raise Refused(
-            "not_permitted",
-            expected="a role held at every site, because a library is for the machines of every site",
-            got="a role at " + ", ".join(sorted(caller.sites)),
-            remedy="Ask a planner of every site.",
-        )
+    caller.require_every_site("a library is for the machines of every site", "Ask a planner of every site.")
     library = parse_library(_text(body))
     if library.asset_type != asset_type:
         raise Refused(

@@ -11,7 +11,6 @@ from api.boundary import BASE_PATH
 from api.dependencies import ChangePolicies, Database, Now, ReadPolicies
 from api.policy_schemas import NewPolicyVersion, Policies, PolicyShape, PolicyVersionShape
 from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
-from domain.refusals import Refused
 from storage import policy_book
 from storage.policy_book import KINDS, PolicyKind, kind_of
 
@@ -40,13 +39,7 @@ def publish_policy(
 ) -> PolicyVersionShape:
     """Publish the next version of a policy: in force at once, at every site; open tickets keep what they have."""
     kind = kind_of(name)
-    if caller.sites is not None:
-        raise Refused(
-            "not_permitted",
-            expected="a role held at every site, because the policy holds at every site",
-            got="a role at " + ", ".join(sorted(caller.sites)),
-            remedy="Ask a planner of every site.",
-        )
+    caller.require_every_site("the policy holds at every site", "Ask a planner of every site.")
     with database.connection() as connection:
         published = policy_book.publish_version(
             connection,

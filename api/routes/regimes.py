@@ -35,13 +35,7 @@ def put_regimes(
 
     With another metric or other edges, baselines by regime are learnt anew.
     """
-    if caller.sites is not None:
-        raise Refused(
-            "not_permitted",
-            expected="a role held at every site, because an asset type is the same at every site",
-            got="a role at " + ", ".join(sorted(caller.sites)),
-            remedy="Ask a planner of every site.",
-        )
+    caller.require_every_site("an asset type is the same at every site", "Ask a planner of every site.")
     asked = body.regimes
     try:
         regimes = None if asked is None else OperatingRegimes(asked.metric, tuple(asked.edges), asked.settle_s)

@@ -9,7 +9,6 @@ from api.boundary import BASE_PATH
 from api.dependencies import ChangeRetention, Database, Now, ReadRetention
 from api.routes.answers import CHANGE_ANSWERS, SIGNED_IN_ANSWERS
 from api.schemas import LevelShape, Retention, RetentionBody
-from domain.refusals import Refused
 from storage.retention import usage
 from storage.retention_policy import publish_retention, retention_in_force
 
@@ -26,13 +25,7 @@ def read_retention(caller: ReadRetention, database: Database) -> Retention:
 @router.post("/retention", status_code=201, responses=CHANGE_ANSWERS)
 def publish_policy(caller: ChangeRetention, body: RetentionBody, database: Database, now: Now) -> Retention:
     """Publish the next version of the policy, in force from the next hourly run. What was dropped stays dropped."""
-    if caller.sites is not None:
-        raise Refused(
-            "not_permitted",
-            expected="a role held at every site, because the policy is for the data of every site",
-            got="a role at " + ", ".join(sorted(caller.sites)),
-            remedy="Ask an administrator of every site.",
-        )
+    caller.require_every_site("the policy is for the data of every site", "Ask an administrator of every site.")
     with database.connection() as connection:
         publish_retention(connection, body.model_dump(), person_id=caller.person.id, now=now)
         return _told(connection)

@@ -24,7 +24,6 @@ from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.schemas import Key
 from detectors.learning import apply
 from detectors.library import RuleDraft
-from domain.refusals import Refused
 from storage import learning, library, rules
 from storage.rules import Rule
 
@@ -96,13 +95,7 @@ def read_learning(failure_mode_id: Key, caller: ReadDetection, database: Databas
 
 def whole_house(caller: Caller) -> None:
     """Refuse a role that is held at some sites only: a rule, and what is decided about it, is for every site."""
-    if caller.sites is not None:
-        raise Refused(
-            "not_permitted",
-            expected="a role held at every site, because a rule watches every site",
-            got="a role at " + ", ".join(sorted(caller.sites)),
-            remedy="Ask a planner of every site.",
-        )
+    caller.require_every_site("a rule watches every site", "Ask a planner of every site.")
 
 
 def rule_shape(rule: Rule) -> RuleShape:

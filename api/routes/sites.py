@@ -15,7 +15,6 @@ from api.register_schemas import AreaChange, Areas, AreaShape, NewArea, NewSite,
 from api.routes.answers import CHANGE_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, TextCursor, cut
 from api.schemas import Key
-from domain.refusals import Refused
 from storage import audit, sites
 from storage.sites import Area, Site, check_version
 
@@ -40,13 +39,7 @@ def list_sites(
 @router.post("/sites", status_code=201, responses=CHANGE_ANSWERS)
 def add_site(caller: ChangeRegister, body: NewSite, database: Database, now: Now) -> SiteShape:
     """Add a site; only for those whose role holds at every site."""
-    if caller.sites is not None:
-        raise Refused(
-            "not_permitted",
-            expected="a role held at every site",
-            got="a role at " + ", ".join(sorted(caller.sites)),
-            remedy="Ask an administrator of every site.",
-        )
+    caller.require_every_site("a new site is in none of theirs yet", "Ask an administrator of every site.")
     site = Site(body.id, body.name, body.calendar_id, body.latitude, body.longitude)
     with database.connection() as connection:
         audit.act_as(connection, caller.person.id, now)

@@ -28,7 +28,6 @@ from api.waveform_schemas import (
 from detectors.envelope import envelope_spectrum
 from detectors.spectrum import Lines, amplitude_spectrum
 from detectors.vibration import DEFAULT_SETTINGS
-from domain.refusals import Refused
 from storage import waveforms
 from storage.waveform_keeping import POLICY
 from storage.waveforms import StoredWaveform
@@ -136,13 +135,7 @@ def read_keep_policy(caller: ReadSignals, database: Database) -> KeepPolicyShape
 @router.post("/waveform-policy", status_code=201, responses=CHANGE_ANSWERS)
 def publish_keep_policy(caller: ChangeRules, body: NewKeepPolicy, database: Database, now: Now) -> KeepPolicyShape:
     """Publish the next version of the policy: in force at once, at every site."""
-    if caller.sites is not None:
-        raise Refused(
-            "not_permitted",
-            expected="a role held at every site, because the policy holds at every site",
-            got="a role at " + ", ".join(sorted(caller.sites)),
-            remedy="Ask a planner of every site.",
-        )
+    caller.require_every_site("the policy holds at every site", "Ask a planner of every site.")
     policy = {"name": POLICY, **body.model_dump(mode="json")}
     with database.connection() as connection:
         waveforms.publish_keep_policy(connection, policy, person_id=caller.person.id, now=now)
