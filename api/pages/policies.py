@@ -42,12 +42,11 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What somebody typed: the form, the version that it was made after, and the reason; ``is_looked_at`` shows it."""
+    """What somebody typed: the form, the version that it was made after, and the reason."""
 
     form: PolicyForm
     after: int | None
     reason: str
-    is_looked_at: bool
 
 
 @router.get("/policy")
@@ -81,10 +80,10 @@ def edit_policy(
     with database.connection() as connection:
         sites = sorted(console.site_zones(connection))
     typed = PolicyForm.of_posted(kind, sites, form)
-    draft = Draft(typed, whole_number(text(form, "after")), text(form, "reason")[:1000], typed.is_right())
+    draft = Draft(typed, whole_number(text(form, "after")), text(form, "reason")[:1000])
     # Only what somebody has looked at as a difference is published: edited since, it is shown once more.
     is_seen = text(form, "step") == "publish" and text(form, "seen") == typed.digest()
-    if not draft.is_looked_at or not is_seen:
+    if not typed.is_right() or not is_seen:
         return _policy_page(request, caller, database, name, draft=draft)
     body = {one: value for one, value in body_with(kind, typed.numbers()).items() if one != "name"}
     try:
@@ -114,8 +113,9 @@ def _policy_page(
     in_force = known[0]
     source = next((one for one in known if one.version == like), in_force)
     form = PolicyForm.of_body(kind, sorted(zones), source.body) if draft is None else draft.form
+    is_wrong = draft is not None and not form.is_right()
     planned = None
-    if draft is not None and draft.is_looked_at:
+    if draft is not None and not is_wrong:
         planned = change_views(changes(in_force.body, body_with(kind, form.numbers())))
     context = {
         "name": name,
@@ -125,7 +125,7 @@ def _policy_page(
         "sections": form.sections(translate),
         "planned": planned,
         "seen": form.digest(),
-        "is_wrong": draft is not None and not draft.is_looked_at,
+        "is_wrong": is_wrong,
         "reason": "" if draft is None else draft.reason,
         "after": in_force.version if draft is None or draft.after is None else draft.after,
         "like": source.version if source is not in_force else None,
@@ -134,7 +134,7 @@ def _policy_page(
         "may_change": may(caller.person, Action.CHANGE_POLICIES) and places_of(caller, Action.CHANGE_POLICIES) is None,
         "refusal": shown(refusal, framed.language) if refusal is not None else None,
     }
-    status = INVALID_STATUS if context["is_wrong"] else refused_status(refusal)
+    status = INVALID_STATUS if is_wrong else refused_status(refusal)
     return page(request, framed, "policy.html", context, status=status)
 
 

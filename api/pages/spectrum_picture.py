@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from detectors.bearings import HARMONICS
+from detectors.bearings import HARMONICS, SEARCH
 from detectors.envelope import strongest
 from detectors.spectrum import Lines
 
@@ -20,8 +20,6 @@ _POINTS = 600
 _STRONGEST = 8
 _LEAST_HZ = 5.0
 _STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
-# Half of the search of detectors.bearings on each side tells that a line is a harmonic.
-_NEAR = 0.015
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +104,4 @@ def _ticks(to_hz: float) -> list[float]:
 
 
 def _near(hz: float, combs: Mapping[str, float]) -> str:
-    return next((name for name, expected in combs.items() if abs(hz - expected) <= _NEAR * expected), "")
+    return next((name for name, expected in combs.items() if abs(hz - expected) <= SEARCH * expected), "")
