@@ -151,13 +151,18 @@ def test_drift_alone_opens_a_watch_and_no_ticket(pool: ConnectionPool, press: Pr
     assert assess_due(pool, StoppedClock()) == 0
 
 
+def all_that_speaks(pool: ConnectionPool, press: Press, hours: int) -> None:
+    """Assess a press whose worn component drifts, and reports an error ``hours`` after."""
+    fitted(pool, press, "comp1", days_before=60)
+    raised(pool, drift(press))
+    told(pool, press, "error1", hours=hours)
+    assess_due(pool, StoppedClock())
+
+
 def test_drift_error_and_age_together_open_one_ticket_that_names_the_component(
     pool: ConnectionPool, press: Press
 ) -> None:
-    fitted(pool, press, "comp1", days_before=60)
-    raised(pool, drift(press))
-    told(pool, press, "error1", hours=5)
-    assess_due(pool, StoppedClock())
+    all_that_speaks(pool, press, hours=5)
     assert predictions(pool) == [("comp1_failure", "ticket", "open")]
     assert tickets(pool) == [("comp1_failure", THEN + timedelta(hours=5))]
     assert count(pool, "select count(*) from predicted_part") == 1
@@ -170,10 +175,7 @@ def test_drift_error_and_age_together_open_one_ticket_that_names_the_component(
 def test_a_closed_ticket_spends_the_evidence_of_the_mode_predicted_and_of_the_one_found(
     pool: ConnectionPool, press: Press
 ) -> None:
-    fitted(pool, press, "comp1", days_before=60)
-    raised(pool, drift(press))
-    told(pool, press, "error1", hours=5)
-    assess_due(pool, StoppedClock())
+    all_that_speaks(pool, press, hours=5)
     finished = THEN + timedelta(hours=9)
     with pool.connection() as connection:
         connection.execute(
@@ -198,10 +200,7 @@ def test_evidence_is_judged_in_the_order_of_its_time_even_when_it_all_waited(
 
 def test_later_findings_join_the_open_ticket(pool: ConnectionPool, press: Press) -> None:
     """SPEC Q1."""
-    fitted(pool, press, "comp1", days_before=60)
-    raised(pool, drift(press))
-    told(pool, press, "error1", hours=1)
-    assess_due(pool, StoppedClock())
+    all_that_speaks(pool, press, hours=1)
     raised(pool, drift(press, hours=2, number=2))
     assess_due(pool, StoppedClock())
     assert len(tickets(pool)) == 1
@@ -211,10 +210,7 @@ def test_later_findings_join_the_open_ticket(pool: ConnectionPool, press: Press)
 
 def test_a_prediction_never_goes_back_while_it_is_open(pool: ConnectionPool, press: Press) -> None:
     """SPEC D8: no flapping."""
-    fitted(pool, press, "comp1", days_before=60)
-    raised(pool, drift(press))
-    told(pool, press, "error1", hours=1)
-    assess_due(pool, StoppedClock())
+    all_that_speaks(pool, press, hours=1)
     best = count(pool, "select round(probability * 1000) from prediction")
     raised(pool, drift(press, hours=40, number=2))
     assess_due(pool, StoppedClock())
@@ -302,10 +298,7 @@ def test_two_desks_never_judge_the_same_evidence(pool: ConnectionPool, press: Pr
 def test_evidence_answered_by_a_closure_that_commits_meanwhile_opens_nothing(
     pool: ConnectionPool, press: Press
 ) -> None:
-    fitted(pool, press, "comp1", days_before=60)
-    raised(pool, drift(press))
-    told(pool, press, "error1", hours=1)
-    assess_due(pool, StoppedClock())
+    all_that_speaks(pool, press, hours=1)
     told(pool, press, "error1", hours=2)
     desk = threading.Thread(target=assess_due, args=(pool, StoppedClock()))
     with pool.connection() as connection:

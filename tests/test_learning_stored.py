@@ -73,16 +73,20 @@ def test_the_events_that_spoke_are_signs_too(connection, house):
     assert {sign.subject: sign.closures for sign in record.mode.signs} == {"vibration_*": 2, "E7": 1}
 
 
-def test_a_persons_report_teaches_from_what_detectors_said_shortly_before(connection, house):
-    a_finding(connection, house, NOW - HOUR)
+def a_report_is_closed(connection, house):
+    """Close a person's report for the mode it names, as found, and learn from it."""
     code = a_report(connection, house)
-    connection.execute(
+    (ticket_id,) = connection.execute(
         "update ticket set state = 'closed', outcome = 'repaired', found_failure_mode_id = %s, closed_at = %s,"
         " work_finished_at = %s where code = %s returning id",
         (house.mode_id, NOW, NOW, code),
-    )
-    (ticket_id,) = connection.execute("select id from ticket").fetchone() or ()
+    ).fetchone()
     close_case(connection, ticket_id, a_ticket(outcome=Outcome.DEFERRED), NOW)
+
+
+def test_a_persons_report_teaches_from_what_detectors_said_shortly_before(connection, house):
+    a_finding(connection, house, NOW - HOUR)
+    a_report_is_closed(connection, house)
     (lesson,) = lessons_of(connection, "motor")
     assert (lesson.predicted, lesson.found) == (None, "bearing_wear")
     assert [finding.metric for finding in lesson.findings] == ["vibration_mm_s"]
@@ -103,14 +107,7 @@ def test_what_detectors_said_aside_too_late_or_long_before_a_report_teaches_noth
     terms = {"metric": "temperature_c", "rule": None, "reason": "the sensor is loose", "until": NOW + HOUR}
     shelve(connection, asset_id=house.asset_id, person_id=house.supervisor.person_id, now=NOW, **terms)
     connection.execute(f"update finding set {change}")
-    code = a_report(connection, house)
-    connection.execute(
-        "update ticket set state = 'closed', outcome = 'repaired', found_failure_mode_id = %s, closed_at = %s,"
-        " work_finished_at = %s where code = %s",
-        (house.mode_id, NOW, NOW, code),
-    )
-    (ticket_id,) = connection.execute("select id from ticket").fetchone() or ()
-    close_case(connection, ticket_id, a_ticket(outcome=Outcome.DEFERRED), NOW)
+    a_report_is_closed(connection, house)
     assert [lesson.findings for lesson in lessons_of(connection, "motor")] == [()]
     assert connection.execute("select rules from closure_lesson").fetchall() == [([],)]
 
