@@ -200,7 +200,7 @@ def test_the_features_of_a_waveform_are_told_apart_in_the_readers_words():
     assert quantity_of("drive_end.envelope_peak_2_hz", str) == "drive end · frequency of envelope peak 2"
     assert quantity_of("door.open", str) == "door.open"
     assert chinese("vibration.rms") == "振动 · 均方根"
-    assert chinese("drive_end.band_6") == "drive end · 频带 6"
+    assert chinese("drive_end.band_6") == "驱动端 · 频带 6"
     assert chinese("temperature_c") == "温度"
     assert (unit_of("drive_end.velocity_rms_mm_s", None), unit_of("temperature_c", "K")) == ("mm/s", "K")
     assert unit_of("drive_end.crest", None) == ""

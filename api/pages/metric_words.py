@@ -38,6 +38,8 @@ QUANTITIES: Mapping[str, str] = MappingProxyType(
         "heater": N_("heater"),
         "volt": N_("voltage"),
         "rotate": N_("rotation"),
+        "drive_end": N_("drive end"),
+        "non_drive_end": N_("non-drive end"),
     }
 )
 # What a block of samples is made into: `{metric}.{feature}`, some of them numbered.
