@@ -6,8 +6,8 @@ saves what was decided. The caller owns the transaction: a refusal raised here r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -15,22 +15,20 @@ from psycopg import Connection
 
 from domain.refusals import Refused
 from storage.calendars import working_times
-from storage.closures import close_case, open_link, record_answer, reject_prediction, replace_link, use_link
-from storage.dispatching import engineer_for, job_of, lock_assignment
+from storage.closures import open_link, record_answer, use_link
+from storage.effects import CHECKS, EFFECTS
+from storage.effects.case import Case
 from storage.intake import create_report, open_from_prediction
 from storage.notices import tell_about
-from storage.parts import apply_lines
 from storage.policies import read_policy_version
 from storage.queries import load
-from storage.supply import release_for_ticket, reserve_for_ticket, review_proposals
 from storage.ticket_views import TicketDetail, TicketRow
 from storage.tickets import read_clocks, read_open_hold, read_ticket, running_clock, ticket_detail
 from storage.timelines import new_event, save_clocks, save_ticket, stale_version
 from ticketing.actors import SYSTEM, Actor, link_holder
-from ticketing.dispatch import Rule, exclusions
-from ticketing.facts import FactValue, as_json
-from ticketing.lifecycle import Command, Decision, decide
-from ticketing.policy import Policy
+from ticketing.deciding import decide
+from ticketing.facts import as_json
+from ticketing.lifecycle import Command
 from ticketing.sla import RunningClock, after_step, ticket_due
 from ticketing.steps import NextStep
 from ticketing.ticket import State, Ticket
@@ -107,8 +105,8 @@ def perform(
     if version is not None and version != row.version:
         raise _overtaken(row, version, command, actor)
     decision = decide(ticket, command, facts, actor, now, summary=summary)
-    case = _Case(connection, row, decision, actor, now)
-    check = _CHECKS.get(command)
+    case = Case(connection, row, decision, actor, now)
+    check = CHECKS.get(command)
     if check is not None:
         check(case)
     told = dict(facts) if actor is SYSTEM and decision.step.observes else as_json(decision.facts)
@@ -127,7 +125,7 @@ def perform(
         now=now,
     )
     save_ticket(connection, row, after, event)
-    effect = _EFFECTS.get(command)
+    effect = EFFECTS.get(command)
     secret = effect(case) if effect is not None else None
     tell_about(connection, row, after, command, told, now)
     return secret
@@ -189,20 +187,6 @@ def next_steps(connection: Connection, code: str, actor: Actor, now: datetime, l
     return ticket_detail(connection, code, actor=actor, now=now, language=language).next_steps
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """One command being carried out."""
-
-    connection: Connection
-    row: TicketRow
-    decision: Decision
-    actor: Actor
-    now: datetime
-
-    def fact(self, name: str) -> FactValue:
-        return self.decision.facts[name]
-
-
 def _overtaken(row: TicketRow, version: int, command: Command, actor: Actor) -> Refused:
     """Say why a version is stale; one who wanted to claim the ticket is told who has it."""
     if command is Command.ACCEPT and row.assignee_id is not None and row.assignee_id != actor.person_id:
@@ -215,7 +199,7 @@ def _overtaken(row: TicketRow, version: int, command: Command, actor: Actor) -> 
     return stale_version(row.code, version, row.version)
 
 
-def _move_clocks(case: _Case) -> Ticket:
+def _move_clocks(case: Case) -> Ticket:
     """Save the clocks as the command leaves them; return the ticket with the due date that follows."""
     step, after = case.decision.step, case.decision.after
     policy = read_policy_version(case.connection, case.row.policy_id)
@@ -240,118 +224,3 @@ def _move_clocks(case: _Case) -> Ticket:
 
 def _changed(before: Sequence[RunningClock], after: Sequence[RunningClock]) -> list[RunningClock]:
     return [clock for clock in after if clock not in before]
-
-
-def _refuse_fact(name: str, expected: str, got: object) -> Refused:
-    return Refused("invalid_fact", expected=f"'{name}': {expected}", got=str(got)[:80], remedy=f"Correct '{name}'.")
-
-
-def _check_dispatch(case: _Case) -> None:
-    """A person may override the soft rules and the load, but only an active engineer of the site can go."""
-    person_id = int(str(case.fact("assignee_id")))
-    engineer = engineer_for(case.connection, case.row.id, person_id)
-    if engineer is None or not (engineer.is_active and engineer.is_engineer_at_site):
-        raise _refuse_fact("assignee_id", f"an active engineer of site {case.row.site_id}", person_id)
-    if person_id == case.row.assignee_id:
-        raise _refuse_fact("assignee_id", "an engineer other than the one who has it", person_id)
-
-
-def _check_claim(case: _Case) -> None:
-    """An engineer who takes a new ticket unasked must fit it as if they had been chosen."""
-    if case.decision.before.state is not State.NEW:
-        return
-    lock_assignment(case.connection)
-    engineer = engineer_for(case.connection, case.row.id, case.actor.person_id or 0)
-    policy = _policy(case)
-    broken = exclusions(job_of(case.connection, case.row.id), engineer, policy.dispatch) if engineer else ()
-    if engineer is None or broken:
-        raise Refused(
-            "not_eligible",
-            expected="an engineer who passes " + ", ".join(Rule),
-            got="; ".join(f"{exclusion.rule}: {exclusion.found}" for exclusion in broken) or "nobody",
-            remedy="Take a ticket that fits, or ask a supervisor to dispatch this one to you.",
-        )
-
-
-def _check_execute(case: _Case) -> None:
-    asked = {"id": case.fact("attachment_id"), "ticket_id": case.row.id}
-    if case.connection.execute(QUERIES["attachment_of_ticket"], asked).fetchone() is None:
-        raise _refuse_fact("attachment_id", f"a photo or log uploaded to {case.row.code}", asked["id"])
-
-
-def _check_resolve(case: _Case) -> None:
-    code = case.decision.facts.get("found_failure_mode")
-    asked = {"asset_id": case.row.asset_id, "code": code}
-    if code and case.connection.execute(QUERIES["failure_mode_of_asset"], asked).fetchone() is None:
-        raise _refuse_fact("found_failure_mode", f"a failure mode of asset type {case.row.asset_type_id}", code)
-
-
-def _hold(case: _Case) -> None:
-    reason, review_at = case.fact("reason"), case.fact("review_at")
-    parameters = {"ticket_id": case.row.id, "now": case.now, "reason": reason, "review_at": review_at}
-    case.connection.execute(QUERIES["begin_hold"], parameters)
-
-
-def _use_parts(case: _Case) -> None:
-    lines = case.fact("lines")
-    assert isinstance(lines, tuple)
-    review_proposals(case.connection, apply_lines(case.connection, case.row.id, lines, case.now), case.now)
-
-
-def _complete_task(case: _Case) -> None:
-    number = case.fact("number")
-    asked = {"ticket_id": case.row.id, "number": number, "person_id": case.actor.person_id, "now": case.now}
-    if case.connection.execute(QUERIES["complete_task"], asked).fetchone() is not None:
-        return
-    done = case.connection.execute(QUERIES["task_done_at"], asked).fetchone()
-    if done is None:
-        raise _refuse_fact("number", "a task of the checklist", number)
-    raise Refused(
-        "not_a_legal_step",
-        expected="a task that is still open",
-        got=f"task {number}, done at {done[0].isoformat()}",
-        remedy="Nothing is left to do for it.",
-    )
-
-
-def _make_link(case: _Case) -> str:
-    days = _policy(case).confirmation_days
-    return replace_link(case.connection, case.row.id, days, case.now)
-
-
-def _reserve(case: _Case) -> None:
-    """Somebody goes: what they will need is kept for them. Twice told, only what is missing still."""
-    reserve_for_ticket(case.connection, case.row.id, case.now)
-
-
-def _close(case: _Case) -> None:
-    release_for_ticket(case.connection, case.row.id, case.now)
-    close_case(case.connection, case.row.id, case.decision.after, case.now)
-
-
-def _cancel(case: _Case) -> None:
-    release_for_ticket(case.connection, case.row.id, case.now)
-    reject_prediction(case.connection, case.row.prediction_id, case.actor.person_id, str(case.fact("reason")), case.now)
-
-
-def _policy(case: _Case) -> Policy:
-    return read_policy_version(case.connection, case.row.policy_id)
-
-
-_CHECKS: dict[Command, Callable[[_Case], None]] = {
-    Command.DISPATCH: _check_dispatch,
-    Command.ACCEPT: _check_claim,
-    Command.EXECUTE: _check_execute,
-    Command.RESOLVE: _check_resolve,
-}
-_EFFECTS: dict[Command, Callable[[_Case], str | None]] = {
-    Command.DISPATCH: _reserve,
-    Command.ACCEPT: _reserve,
-    Command.HOLD: _hold,
-    Command.USE_PARTS: _use_parts,
-    Command.COMPLETE_TASK: _complete_task,
-    Command.RESOLVE: _make_link,
-    Command.REQUEST_CONFIRMATION: _make_link,
-    Command.CLOSE: _close,
-    Command.CANCEL: _cancel,
-}

@@ -15,9 +15,10 @@ from domain.refusals import Refused
 from tests.ticket_builders import DAY, HOUR, NOW, a_ticket, an_actor
 from ticketing.actors import SYSTEM, Actor, Role, link_holder
 from ticketing.closure import unpassed_gates
+from ticketing.deciding import decide
 from ticketing.diagram import render
 from ticketing.facts import FactType
-from ticketing.lifecycle import TABLE, Command, Source, Step, Who, decide
+from ticketing.lifecycle import TABLE, Command, Source, Step, Who
 from ticketing.steps import LABELS, OPTION_LABELS, next_steps
 from ticketing.summaries import check_summary, cost
 from ticketing.ticket import Outcome, PartLine, State, Ticket

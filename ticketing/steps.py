@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from ticketing.actors import Actor
 from ticketing.closure import unpassed_gates
+from ticketing.deciding import steps_for, unmet
 from ticketing.facts import Fact
-from ticketing.lifecycle import Command, Condition, Step, steps_for, unmet
+from ticketing.lifecycle import Command, Condition, Step
 from ticketing.ticket import State, Ticket
 
 LABELS: dict[Command, tuple[str, str]] = {

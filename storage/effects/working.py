@@ -1,0 +1,49 @@
+"""Work on site: evidence, waits, parts and tasks."""
+
+from __future__ import annotations
+
+from domain.refusals import Refused
+from storage.effects.case import Case, refuse_fact
+from storage.parts import apply_lines
+from storage.queries import load
+from storage.supply import review_proposals
+
+QUERIES = load("casework")
+
+
+def check_execute(case: Case) -> None:
+    """The photo or log must have been uploaded to this ticket."""
+    asked = {"id": case.fact("attachment_id"), "ticket_id": case.row.id}
+    if case.connection.execute(QUERIES["attachment_of_ticket"], asked).fetchone() is None:
+        raise refuse_fact("attachment_id", f"a photo or log uploaded to {case.row.code}", asked["id"])
+
+
+def hold(case: Case) -> None:
+    """Begin the wait."""
+    reason, review_at = case.fact("reason"), case.fact("review_at")
+    parameters = {"ticket_id": case.row.id, "now": case.now, "reason": reason, "review_at": review_at}
+    case.connection.execute(QUERIES["begin_hold"], parameters)
+
+
+def use_parts(case: Case) -> None:
+    """Book what was issued, used and returned, and look whether a reorder is needed still."""
+    lines = case.fact("lines")
+    assert isinstance(lines, tuple)
+    review_proposals(case.connection, apply_lines(case.connection, case.row.id, lines, case.now), case.now)
+
+
+def complete_task(case: Case) -> None:
+    """Tick a task off, once."""
+    number = case.fact("number")
+    asked = {"ticket_id": case.row.id, "number": number, "person_id": case.actor.person_id, "now": case.now}
+    if case.connection.execute(QUERIES["complete_task"], asked).fetchone() is not None:
+        return
+    done = case.connection.execute(QUERIES["task_done_at"], asked).fetchone()
+    if done is None:
+        raise refuse_fact("number", "a task of the checklist", number)
+    raise Refused(
+        "not_a_legal_step",
+        expected="a task that is still open",
+        got=f"task {number}, done at {done[0].isoformat()}",
+        remedy="Nothing is left to do for it.",
+    )
