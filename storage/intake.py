@@ -27,7 +27,7 @@ from storage.tickets import read_ticket
 from storage.timelines import append, new_event, save_clocks
 from ticketing.actors import SYSTEM, Actor
 from ticketing.lifecycle import Command
-from ticketing.policy import Policy
+from ticketing.policy.whole import Policy
 from ticketing.priority import Priority, priority_of
 from ticketing.sla import RunningClock, open_clocks, ticket_due
 from ticketing.summaries import check_text

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from domain.refusals import Refused
 from storage.queries import load
-from ticketing.policy import Policy, read_policy
+from ticketing.policy.whole import Policy, read_policy
 
 QUERIES = load("policies")
 

@@ -24,7 +24,7 @@ from tests.ticket_builders import (
     the_policy,
 )
 from ticketing.dispatch import Engineer, Job, Place, choose, distance_km, exclusions
-from ticketing.policy import SkillRule
+from ticketing.policy.dispatch import SkillRule
 
 POLICY = the_policy().dispatch
 PLANT = Place(31.3, 120.7)

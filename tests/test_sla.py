@@ -14,7 +14,7 @@ from domain.refusals import Refused
 from domain.working_time import ROUND_THE_CLOCK, Segment, WorkingCalendar
 from storage.policies import DEFAULT_POLICY, shipped_body
 from tests.ticket_builders import DAY, HOUR, MINUTE, NOW, the_policy
-from ticketing.policy import read_policy
+from ticketing.policy.whole import read_policy
 from ticketing.priority import priority_of
 from ticketing.sla import ClockState, Hold, RunningClock, after_step, open_clocks, state_of, ticket_due
 from ticketing.ticket import Clock, HoldReason

@@ -16,7 +16,7 @@ from storage.people import create_person
 from storage.policies import DEFAULT_POLICY, ensure_default_policy, shipped_body
 from storage.ticket_views import TicketDetail
 from ticketing.actors import Actor, ActorKind, Role, RoleHeld
-from ticketing.policy import Policy, read_policy
+from ticketing.policy.whole import Policy, read_policy
 from ticketing.ticket import Kind, State, Ticket
 
 # A Monday, 10:00 in Shanghai: inside the working hours of the house's calendar.

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from ticketing.policy import DispatchPolicy, SkillRule
+from ticketing.policy.dispatch import DispatchPolicy, SkillRule
 
 EARTH_RADIUS_KM = 6371.0088
 HIGHEST_LEVEL = 5

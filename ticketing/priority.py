@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from ticketing.policy import Policy
+from ticketing.policy.whole import Policy
 
 LAST_PRIORITY = 4
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from domain.working_time import ROUND_THE_CLOCK, WorkingTime
-from ticketing.policy import Policy
+from ticketing.policy.whole import Policy
 from ticketing.ticket import SLA_CLOCKS, Clock, HoldReason
 
 

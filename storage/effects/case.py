@@ -13,7 +13,7 @@ from storage.ticket_views import TicketRow
 from ticketing.actors import Actor
 from ticketing.deciding import Decision
 from ticketing.facts import FactValue
-from ticketing.policy import Policy
+from ticketing.policy.whole import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The policy of tickets: one section a file, read and checked as a whole (`whole.py`)."""
