@@ -32,7 +32,7 @@ from ticketing.priority import Priority, priority_of
 from ticketing.sla import RunningClock, open_clocks, ticket_due
 from ticketing.summaries import check_text
 from ticketing.ticket import Kind
-from ticketing.timeline import chain, genesis
+from ticketing.timeline import ChainedEvent, chain, genesis
 from ticketing.tracking import Origin, codes_exhausted, tracking_code
 
 QUERIES = load("intake")
@@ -90,6 +90,8 @@ class _NewTicket:
     evidence_at: datetime
     failure_expected_at: datetime | None
     actor: Actor
+    team_id: int | None = None
+    parent_id: UUID | None = None
 
 
 def open_from_prediction(connection: Connection, prediction_id: UUID, now: datetime) -> str | None:
@@ -208,6 +210,30 @@ def _open(
         now=now,
     )
     link = chain(genesis(ticket_id), event)
+    due_at = ticket_due(clocks, new.failure_expected_at)
+    if not _insert(connection, ticket_id, code, new, asset, policy_id, priority, due_at, link, now):
+        return None
+    append(connection, ticket_id, link)
+    save_clocks(connection, ticket_id, clocks)
+    _prepare(connection, ticket_id, new, now)
+    stored, ticket = read_ticket(connection, code)
+    tell_about(connection, stored, ticket, Command.OPEN, facts, now)
+    return code
+
+
+def _insert(
+    connection: Connection,
+    ticket_id: UUID,
+    code: str,
+    new: _NewTicket,
+    asset: _Asset,
+    policy_id: int,
+    priority: Priority,
+    due_at: datetime,
+    link: ChainedEvent,
+    now: datetime,
+) -> bool:
+    """Insert the ticket's row; False when one is open for this failure mode of the asset."""
     row = connection.execute(
         QUERIES["insert_ticket"],
         {
@@ -225,21 +251,17 @@ def _open(
             "priority_reason": Jsonb(priority.as_json()),
             "policy_id": policy_id,
             "requester_id": new.requester_id,
+            "team_id": new.team_id,
+            "line_stopped": priority.line_stopped,
+            "parent_id": new.parent_id,
             "now": now,
-            "due_at": ticket_due(clocks, new.failure_expected_at),
+            "due_at": due_at,
             "failure_expected_at": new.failure_expected_at,
             "evidence_at": new.evidence_at,
             "timeline_head": link.hash,
         },
     ).fetchone()
-    if row is None:
-        return None
-    append(connection, ticket_id, link)
-    save_clocks(connection, ticket_id, clocks)
-    _prepare(connection, ticket_id, new, now)
-    stored, ticket = read_ticket(connection, code)
-    tell_about(connection, stored, ticket, Command.OPEN, facts, now)
-    return code
+    return row is not None
 
 
 def _prepare(connection: Connection, ticket_id: UUID, new: _NewTicket, now: datetime) -> None:

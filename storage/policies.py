@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from importlib.resources import files
 
 from psycopg import Connection
@@ -21,10 +23,16 @@ DEFAULT_POLICY = "repair"
 
 def read_policy_version(connection: Connection, policy_id: int) -> Policy:
     """Return the policy that is frozen on a ticket."""
-    row = connection.execute(QUERIES["policy_by_id"], {"id": policy_id}).fetchone()
+    row = connection.execute(QUERIES["policy_text_by_id"], {"id": policy_id}).fetchone()
     if row is None:
         raise Refused("unknown_record", expected="a published policy", got=str(policy_id), remedy="Check the policy.")
-    return read_policy(row[0])
+    return _parsed(row[0])
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Policy:
+    """Parse a body once: every command on a ticket reads the policy that is frozen on it."""
+    return read_policy(json.loads(text))
 
 
 def policy_in_force(connection: Connection) -> tuple[int, Policy]:

@@ -83,6 +83,13 @@ class TicketRow:
     requester_name: str | None
     assignee_id: int | None
     assignee_name: str | None
+    team_id: int | None
+    team_name: str | None
+    line_stopped: bool
+    parent_code: str | None
+    merged_into_id: UUID | None
+    merged_into_code: str | None
+    reopened_count: int
     opened_at: datetime
     due_at: datetime
     failure_expected_at: datetime | None

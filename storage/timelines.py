@@ -124,6 +124,7 @@ _SAVED = (
     "state",
     "outcome",
     "assignee_id",
+    "team_id",
     "due_at",
     "expected_response_at",
     "responded_at",
@@ -136,6 +137,8 @@ _SAVED = (
     "confirmed_at",
     "confirmed_by",
     "closed_at",
+    "merged_into_id",
+    "reopened_count",
     "last_effective_at",
     "version",
 )

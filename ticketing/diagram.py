@@ -6,7 +6,7 @@ import sys
 
 from ticketing.closure import GATES
 from ticketing.lifecycle import TABLE, Step
-from ticketing.ticket import Outcome, State
+from ticketing.ticket import RESOLUTION_CODES, Outcome, State
 
 HEAD = """# The lifecycle of a ticket
 
@@ -69,10 +69,9 @@ def _row(step: Step) -> str:
 
 
 def _gates() -> str:
-    outcomes = [outcome for outcome in Outcome if outcome is not Outcome.CANCELLED]
-    lines = ["| Gate | " + " | ".join(outcomes) + " | To pass it |", "|---" * (len(outcomes) + 2) + "|"]
+    lines = ["| Gate | " + " | ".join(RESOLUTION_CODES) + " | To pass it |", "|---" * (len(RESOLUTION_CODES) + 2) + "|"]
     for gate in GATES:
-        marks = [_mark(gate.value, outcome, outcome in gate.outcomes) for outcome in outcomes]
+        marks = [_mark(gate.value, outcome, outcome in gate.outcomes) for outcome in RESOLUTION_CODES]
         lines.append(f"| {gate.value} | " + " | ".join(marks) + f" | {gate.remedy_en} |")
     return "\n".join(lines) + "\n"
 

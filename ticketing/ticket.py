@@ -28,13 +28,14 @@ class Kind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What a closed ticket came to. All but the last are resolution codes that an engineer submits."""
+    """What a closed ticket came to. All but the last two are resolution codes that an engineer submits."""
 
     REPAIRED = "repaired"
     FALSE_ALARM = "false_alarm"
     NO_FAULT_FOUND = "no_fault_found"
     DEFERRED = "deferred"
     CANCELLED = "cancelled"
+    MERGED = "merged"
 
 
 RESOLUTION_CODES = (Outcome.REPAIRED, Outcome.FALSE_ALARM, Outcome.NO_FAULT_FOUND, Outcome.DEFERRED)
@@ -112,6 +113,10 @@ class Ticket:
     confirmed_at: datetime | None = None
     confirmed_by: int | None = None
     closed_at: datetime | None = None
+    team_id: int | None = None
+    line_stopped: bool = False
+    merged_into_id: UUID | None = None
+    reopened_count: int = 0
     is_on_hold: bool = False
     open_tasks: int = 0
     unreconciled_parts: tuple[str, ...] = ()

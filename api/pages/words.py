@@ -49,6 +49,7 @@ OUTCOMES: Mapping[str, Word] = MappingProxyType(
         "no_fault_found": Word(N_("No fault found"), "cross", "grey"),
         "deferred": Word(N_("Deferred"), "pause", "warn"),
         "cancelled": Word(N_("Cancelled"), "cross", "grey"),
+        "merged": Word(N_("Merged"), "cross", "grey"),
     }
 )
 

@@ -55,13 +55,13 @@ where asset_id = %(asset_id)s
 -- Opens a ticket, unless one is open for the same failure mode of the same asset.
 insert into ticket (
   id, code, kind, state, site_id, asset_id, failure_mode_id, prediction_id, title_en, title_zh, description, priority,
-  priority_reason, policy_id, requester_id, opened_at, due_at, failure_expected_at, evidence_at, last_effective_at,
-  timeline_length, timeline_head
+  priority_reason, policy_id, requester_id, team_id, line_stopped, parent_id, opened_at, due_at, failure_expected_at, evidence_at,
+  last_effective_at, timeline_length, timeline_head
 )
 values (
   %(id)s, %(code)s, %(kind)s, 'new', %(site_id)s, %(asset_id)s, %(failure_mode_id)s, %(prediction_id)s, %(title_en)s,
-  %(title_zh)s, %(description)s, %(priority)s, %(priority_reason)s, %(policy_id)s, %(requester_id)s, %(now)s,
-  %(due_at)s, %(failure_expected_at)s, %(evidence_at)s, %(now)s, 1, %(timeline_head)s
+  %(title_zh)s, %(description)s, %(priority)s, %(priority_reason)s, %(policy_id)s, %(requester_id)s, %(team_id)s,
+  %(line_stopped)s, %(parent_id)s, %(now)s, %(due_at)s, %(failure_expected_at)s, %(evidence_at)s, %(now)s, 1, %(timeline_head)s
 )
 on conflict (asset_id, failure_mode_id) where state <> 'closed' and failure_mode_id is not null do nothing
 returning id

@@ -1,6 +1,6 @@
--- name: policy_by_id
--- Returns one version of a policy; a version never changes.
-select body
+-- name: policy_text_by_id
+-- Returns one version of a policy as text, by which it is parsed once.
+select body::text
 from policy
 where id = %(id)s
 

@@ -44,6 +44,8 @@ select
   m.code as failure_mode, m.name_en as failure_mode_en, m.name_zh as failure_mode_zh,
   m.effect_en as failure_effect_en, m.effect_zh as failure_effect_zh,
   t.prediction_id, t.requester_id, requester.name as requester_name, t.assignee_id, assignee.name as assignee_name,
+  t.team_id, team.name as team_name, t.line_stopped, parent.code as parent_code, t.merged_into_id,
+  merged.code as merged_into_code, t.reopened_count,
   t.opened_at, t.due_at, t.failure_expected_at, t.evidence_at, t.expected_response_at, t.responded_at,
   t.resolution_code, f.code as found_failure_mode, f.name_en as found_failure_mode_en,
   f.name_zh as found_failure_mode_zh, t.cause, t.action_taken, t.work_finished_at, t.resolved_at, t.confirmed_at,
@@ -57,6 +59,9 @@ left join failure_mode f on f.id = t.found_failure_mode_id
 left join person requester on requester.id = t.requester_id
 left join person assignee on assignee.id = t.assignee_id
 left join person confirmer on confirmer.id = t.confirmed_by
+left join team on team.id = t.team_id
+left join ticket parent on parent.id = t.parent_id
+left join ticket merged on merged.id = t.merged_into_id
 where t.code = %(code)s
 
 -- name: ticket_clocks
