@@ -61,6 +61,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{messages} notices could not be delivered to anybody.",
         "有 {messages} 条通知未能送达任何人。",
     ),
+    "service.holidays_ending": (
+        "The official holidays of the calendar {subject} are known until {until} only.",
+        "日历 {subject} 的法定节假日数据仅到 {until}。",
+    ),
     "service.disk_filling": (
         "The disk of {subject} is {percent} % full.",
         "{subject} 所在磁盘已使用 {percent}%。",

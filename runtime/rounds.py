@@ -9,7 +9,7 @@ import structlog
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
-from storage.casework import perform
+from storage.casework import perform, replan
 from storage.dispatching import (
     engineers_for,
     job_of,
@@ -20,11 +20,14 @@ from storage.dispatching import (
     was_unassigned_noticed,
 )
 from storage.policies import read_policy_version
+from storage.replanning import stale_tickets
 from storage.sweeping import holds_to_review, notice_overdue, notice_review, overdue_clocks
 from storage.tickets import ticket_row
 from ticketing.actors import SYSTEM
 from ticketing.dispatch import choose
 from ticketing.lifecycle import Command
+
+REPLAN_LIMIT = 200
 
 _log = structlog.get_logger()
 
@@ -75,6 +78,16 @@ def dispatch_ticket(connection: Connection, code: str, now: datetime) -> bool | 
     perform(connection, code, Command.DISPATCH, None, "", {"assignee_id": choice.chosen_id}, SYSTEM, now)
     _log.info("dispatched", ticket=code, person=choice.chosen_id)
     return True
+
+
+def replan_round(pool: ConnectionPool, now: datetime) -> int:
+    """Plan the clocks anew whose calendar changed; return how many tickets were brought up to date (SPEC S3)."""
+    with pool.connection() as connection:
+        codes = stale_tickets(connection, REPLAN_LIMIT)
+    for code in codes:
+        with pool.connection() as connection:
+            replan(connection, code, now)
+    return len(codes)
 
 
 def sweep_round(pool: ConnectionPool, now: datetime) -> int:

@@ -22,13 +22,14 @@ from storage.intake import create_report, open_from_prediction
 from storage.notices import tell_about
 from storage.policies import read_policy_version
 from storage.queries import load
+from storage.replanning import is_stale, replan_clocks
 from storage.ticket_views import TicketDetail, TicketRow
-from storage.tickets import read_clocks, read_open_hold, read_ticket, running_clock, ticket_detail
+from storage.tickets import read_clocks, read_open_hold, read_ticket, running_clock, ticket_detail, ticket_row
 from storage.timelines import new_event, save_clocks, save_ticket, stale_version
 from ticketing.actors import SYSTEM, Actor, link_holder
 from ticketing.deciding import decide
 from ticketing.facts import as_json
-from ticketing.lifecycle import Command
+from ticketing.lifecycle import OBSERVING, Command
 from ticketing.sla import RunningClock, after_step, ticket_due
 from ticketing.steps import NextStep
 from ticketing.ticket import State, Ticket
@@ -53,7 +54,10 @@ PEOPLE_COMMANDS = frozenset(Command) - {
     Command.UNASSIGNED,
     Command.OVERDUE,
     Command.REVIEW,
+    Command.REPLAN,
 }
+# Only observing, and yet with clocks that moved.
+MOVES_CLOCKS = frozenset({Command.REPLAN})
 
 
 def run_command(
@@ -104,6 +108,8 @@ def perform(
     row, ticket = read_ticket(connection, code)
     if version is not None and version != row.version:
         raise _overtaken(row, version, command, actor)
+    if command not in OBSERVING and replan(connection, code, now):
+        row, ticket = read_ticket(connection, code)
     decision = decide(ticket, command, facts, actor, now, summary=summary)
     case = Case(connection, row, decision, actor, now)
     check = CHECKS.get(command)
@@ -112,7 +118,8 @@ def perform(
     told = dict(facts) if actor is SYSTEM and decision.step.observes else as_json(decision.facts)
     if row.assignee_id is not None and decision.after.assignee_id != row.assignee_id:
         told["previous_assignee_id"] = row.assignee_id
-    after = decision.after if decision.step.observes else _move_clocks(case)
+    moves = command in MOVES_CLOCKS or not decision.step.observes
+    after = _move_clocks(case) if moves else decision.after
     event = new_event(
         row.timeline_length + 1,
         actor=actor,
@@ -129,6 +136,17 @@ def perform(
     secret = effect(case) if effect is not None else None
     tell_about(connection, row, after, command, told, now)
     return secret
+
+
+def replan(connection: Connection, code: str, now: datetime) -> bool:
+    """Plan a ticket's clocks anew if their calendar changed, and tell its timeline; say whether a due date moved."""
+    connection.execute(QUERIES["lock_ticket"], {"code": code})
+    if not is_stale(connection, code):
+        return False
+    told = replan_clocks(connection, ticket_row(connection, code), now)
+    if told:
+        perform(connection, code, Command.REPLAN, None, "", told, SYSTEM, now)
+    return bool(told)
 
 
 def join_findings(connection: Connection, ticket_id: UUID, finding_ids: Sequence[UUID], now: datetime) -> int:

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from domain.ids import uuid7
 from domain.refusals import Refused
-from storage.calendars import read_calendar
+from storage.calendars import calendar_of_ticket, read_calendar
 from storage.notices import tell_about
 from storage.policies import policy_in_force
 from storage.queries import load
@@ -48,7 +48,6 @@ class _Asset:
     tag: str
     name: str
     site_id: str
-    calendar_id: str
     criticality: int
     requester_id: int | None
     tier: str
@@ -193,8 +192,9 @@ def _open(
     priority: Priority,
     now: datetime,
 ) -> str | None:
-    calendar = read_calendar(connection, asset.calendar_id)
-    clocks = open_clocks(policy, priority.level, asset.tier, now, asset.calendar_id, calendar)
+    calendar_id = calendar_of_ticket(connection, policy, asset.site_id, new.requester_id)
+    calendar = read_calendar(connection, calendar_id)
+    clocks = open_clocks(policy, priority.level, asset.tier, now, calendar_id, calendar)
     ticket_id = uuid7(now)
     code = _next_code(connection, new.origin)
     facts = _opening_facts(new, priority, clocks)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from psycopg import Connection
 from psycopg.rows import class_row
@@ -32,7 +32,10 @@ KINDS = (
     "process_silent",
     "quarantine_rising",
     "outbox_given_up",
+    "holidays_ending",
 )
+# How long before the official holidays of a calendar run out people are told (SPEC S3).
+HOLIDAYS_END_WITHIN = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ def troubles(connection: Connection, now: datetime, disks: Mapping[str, float]) 
         "ingest_behind_s": policy.ingest_behind_s,
         "site_silent_s": policy.site_silent_s,
         "quarantine_per_minute": policy.quarantine_per_minute,
+        "holidays_needed_until": (now + HOLIDAYS_END_WITHIN).date(),
     }
     found = [
         Trouble(kind, str(subject), site, detail)

@@ -12,7 +12,7 @@ to depart, to arrive, or to start executing with a photo or an operation log sto
 requester disputes was none: its clock runs on from where it would be.
 
 Every command writes one event to the timeline. Commands that only observe (view, join, overdue, unassigned,
-review) keep the version, so that they never make a person's half-written form stale.
+review, replan) keep the version, so that they never make a person's half-written form stale.
 
 ``docs/lifecycle.md`` is generated from this table.
 """
@@ -28,7 +28,7 @@ from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, St
 
 
 class Command(StrEnum):
-    """What can be done to a ticket. The last six are the system's own."""
+    """What can be done to a ticket. The last seven are the system's own."""
 
     DISPATCH = "dispatch"
     ACCEPT = "accept"
@@ -52,6 +52,7 @@ class Command(StrEnum):
     UNASSIGNED = "unassigned"
     OVERDUE = "overdue"
     REVIEW = "review"
+    REPLAN = "replan"
 
 
 class Who(StrEnum):
@@ -189,5 +190,8 @@ TABLE: tuple[Step, ...] = (
     Step(C.UNASSIGNED, (NEW,), None, (W.SYSTEM,), observes=True),
     Step(C.OVERDUE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     Step(C.REVIEW, WORKING, None, (W.SYSTEM,), (), (Condition.ON_HOLD,), observes=True),
+    # A calendar changed: due dates move, and what people have before them stays right.
+    Step(C.REPLAN, OPEN_STATES, None, (W.SYSTEM,), observes=True),
 )
 # fmt: on
+OBSERVING = frozenset(step.command for step in TABLE if step.observes)

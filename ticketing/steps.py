@@ -34,6 +34,7 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.UNASSIGNED: ("Nobody fits", "无人可派"),
     Command.OVERDUE: ("Overdue", "超时"),
     Command.REVIEW: ("Hold is due for review", "挂起到期复查"),
+    Command.REPLAN: ("Replanned: the calendar changed", "日历变更，重新排期"),
 }
 
 OPTION_LABELS: dict[str, tuple[str, str]] = {

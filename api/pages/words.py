@@ -215,6 +215,11 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "line_stopped": N_("Line stopped"),
         "failure_mode": N_("Failure mode"),
         "clock": N_("Clock"),
+        "calendar_id": N_("Calendar"),
+        "accept_due_at": N_("Accept by"),
+        "respond_due_at": N_("Respond by"),
+        "resolve_due_at": N_("Resolve by"),
+        "close_due_at": N_("Close by"),
     }
 )
 
@@ -285,6 +290,11 @@ TROUBLES: Mapping[str, Trouble] = MappingProxyType(
             N_("Notices undelivered"),
             N_("{messages} notices could not be delivered to anybody."),
             N_("See whether the channels of the people concerned are set up and reachable."),
+        ),
+        "holidays_ending": Trouble(
+            N_("Holidays ending"),
+            N_("The official holidays of the calendar {subject} are known until {until} only."),
+            N_("Update the service once they are announced, or enter the days into the calendar."),
         ),
         "disk_filling": Trouble(
             N_("Disk filling"),

@@ -26,12 +26,11 @@ where p.id = %(prediction_id)s
 for no key update of p
 
 -- name: asset_for_ticket
--- Returns what a ticket takes from its asset: site, calendar, criticality, requester and the requester's tier.
+-- Returns what a ticket takes from its asset: site, criticality, requester and the requester's tier.
 select
-  a.id, a.tag, a.name, a.site_id, s.calendar_id, a.criticality, a.requester_id,
+  a.id, a.tag, a.name, a.site_id, a.criticality, a.requester_id,
   coalesce(r.requester_tier, 'standard') as tier
 from asset a
-join site s on s.id = a.site_id
 left join person r on r.id = coalesce(%(requester_id)s::bigint, a.requester_id)
 where a.id = %(asset_id)s
 

@@ -59,6 +59,17 @@ where given_up_at is not null
   and done_at is null
 having count(*) > 0
 
+-- name: holidays_ending
+-- Calendars in use whose official holidays are known for a short time only (SPEC S3).
+select calendar.id, null, jsonb_build_object('until', calendar.official_until)
+from calendar
+where calendar.official_until < %(holidays_needed_until)s
+  and (
+    exists (select from site where site.calendar_id = calendar.id)
+    or exists (select from person where person.calendar_id = calendar.id)
+  )
+order by calendar.id
+
 -- name: raise
 -- Open an alarm unless it is open already; says whether the same was cleared so recently that nobody need be told again.
 insert into service_alarm (kind, subject, site_id, detail, raised_at)

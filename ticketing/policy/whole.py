@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ticketing.policy.calendar import Follows, read_sla_calendar
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
@@ -26,6 +27,7 @@ class Policy:
     name: str
     sla: tuple[Targets, ...]
     tier_accept_s: Mapping[str, int]
+    sla_calendar: Follows
     hold_pauses: Mapping[HoldReason, frozenset[Clock]]
     priority: PriorityPolicy
     dispatch: DispatchPolicy
@@ -54,6 +56,7 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         name=table.text("name"),
         sla=targets,
         tier_accept_s=tier_accept_s,
+        sla_calendar=read_sla_calendar(table.table("sla_calendar")),
         hold_pauses=hold_pauses,
         priority=priority,
         dispatch=read_dispatch(table.table("dispatch")),
