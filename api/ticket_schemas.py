@@ -17,6 +17,7 @@ from storage.ticket_views import (
     DispatchView,
     EventView,
     EvidenceView,
+    ExpectedView,
     FindingView,
     HoldView,
     PredictionHead,
@@ -85,6 +86,7 @@ class TicketShape(Told):
 class TicketAnswer(Told):
     """Everything about one ticket: facts, clocks, checklist, bill of parts, evidence, timeline, next legal steps.
 
+    ``expected`` is when it will be resolved by how long others took; null when resolved, or with nothing learned yet.
     ``confirmation_url_secret`` is there only in the answer to the command that made the link, to be shown as a QR
     code; it is not kept anywhere.
     """
@@ -105,6 +107,7 @@ class TicketAnswer(Told):
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]
+    expected: ExpectedView | None
     confirmation_url_secret: str | None = None
 
 

@@ -22,7 +22,6 @@ from runtime.rounds import dispatch_round, replan_round, sweep_round
 from runtime.settings import Settings
 from storage import evidence_packs, service_alarms
 from storage.alarms import end_due_shelvings
-from storage.calendar_book import fill_official_days
 from storage.database import open_pool
 
 ASSESS_EVERY_S = 0.25
@@ -33,7 +32,6 @@ PACKS_PER_CALL = 50
 DISPATCH_EVERY_S = 5.0
 SWEEP_EVERY_S = 5.0
 REPLAN_EVERY_S = 15.0
-HOLIDAYS_EVERY_S = 3_600.0
 WATCH_EVERY_S = 5.0
 BEAT_EVERY_S = 5.0
 # After an error a job rests, so that a database that is away is not asked a thousand times a second.
@@ -82,18 +80,12 @@ def _replan(pool: ConnectionPool, clock: Clock) -> int:
     return replan_round(pool, clock.now())
 
 
-def _holidays(pool: ConnectionPool, clock: Clock) -> int:
-    with pool.connection() as connection:
-        return fill_official_days(connection, clock.now())
-
-
 JOBS: tuple[Job, ...] = (
     Job("assess", ASSESS_EVERY_S, assess_due),
     Job("freeze", FREEZE_EVERY_S, _freeze),
     Job("unshelve", UNSHELVE_EVERY_S, _unshelve),
     Job("dispatch", DISPATCH_EVERY_S, _dispatch),
     Job("sweep", SWEEP_EVERY_S, _sweep),
-    Job("holidays", HOLIDAYS_EVERY_S, _holidays),
     Job("replan", REPLAN_EVERY_S, _replan),
 )
 

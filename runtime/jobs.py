@@ -20,6 +20,7 @@ from runtime.learning import learn_from_closures
 from runtime.measuring import measured
 from runtime.remaining_life import tell_remaining_lives
 from runtime.settings import Settings
+from runtime.timekeeping import keep_time
 from storage import service_alarms
 from storage.backtest_queue import any_waiting, defer_run
 from storage.database import connect
@@ -141,6 +142,17 @@ def make_app(dsn: str, clock: Clock, stop: threading.Event | None = None) -> App
     def remaining_life(timestamp: int) -> None:
         """Tell how long every asset has left."""
         tell_remaining_lives(dsn, clock)
+
+    @app.periodic(cron="29 * * * *")
+    @app.task(
+        name="timekeeping",
+        lock="timekeeping",
+        queueing_lock="timekeeping",
+        retry=RetryStrategy(max_attempts=3, wait=60),
+    )
+    def timekeeping(timestamp: int) -> None:
+        """Look for holidays that were announced, and learn how long tickets take."""
+        keep_time(dsn, clock)
 
     # The lock lets one run at a time. No lock on waiting: a dead worker's run must be able to come back beside another.
     @app.task(name="backtests", lock="backtests")

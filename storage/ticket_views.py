@@ -140,6 +140,22 @@ class ClockView:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedView:
+    """When a ticket is expected to be resolved: with a chance of 10, 50 and 90 % by then (SPEC S8).
+
+    Learned from ``tickets`` that have in common what ``basis`` says (failure_mode, kind, priority, all). The times are
+    None for a ticket that has lasted longer than 95 % of the others.
+    """
+
+    low_at: datetime | None
+    at: datetime | None
+    high_at: datetime | None
+    basis: str
+    tickets: int
+    learned_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class HoldView:
     """A wait, ended or not."""
 
@@ -300,4 +316,5 @@ class TicketDetail:
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]
+    expected: ExpectedView | None = None
     confirmation_url_secret: str | None = None

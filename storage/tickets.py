@@ -12,6 +12,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from domain.refusals import Refused
+from storage.eta import expected_resolution
 from storage.policies import read_policy_version
 from storage.queries import load
 from storage.ticket_views import (
@@ -23,6 +24,7 @@ from storage.ticket_views import (
     DispatchView,
     EventView,
     EvidenceView,
+    ExpectedView,
     FindingView,
     HoldView,
     PredictionHead,
@@ -114,6 +116,7 @@ def ticket_detail(
         timeline=[_event_view(link) for link in chained],
         timeline_is_whole=first_break(row.id, chained, row.timeline_length, row.timeline_head) is None,
         next_steps=steps,
+        expected=_expected(connection, row, parts, now),
     )
 
 
@@ -212,6 +215,14 @@ def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
         unreconciled_parts=tuple(line.part_number for line in parts.bill if line.issued != line.used + line.returned),
         attachments=len(parts.attachments),
     )
+
+
+def _expected(connection: Connection, row: TicketRow, parts: _Parts, now: datetime) -> ExpectedView | None:
+    """Return when a ticket will be resolved by how long others took; None once it is, or with nothing learned."""
+    resolve = next((stored for stored in parts.clocks if stored.clock == Clock.RESOLVE), None)
+    if resolve is None or row.resolved_at is not None or row.state == State.CLOSED:
+        return None
+    return expected_resolution(connection, row.id, resolve.calendar_id, row.opened_at, now)
 
 
 def _clock_views(connection: Connection, row: TicketRow, parts: _Parts, now: datetime) -> list[ClockView]:
