@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 from psycopg_pool import ConnectionPool
 
 from domain.refusals import Refused
@@ -31,7 +33,19 @@ from storage.policies import DEFAULT_POLICY, publish_policy, shipped_body
 from storage.sweeping import notice_overdue
 from storage.ticket_views import TicketDetail
 from storage.tickets import ticket_detail
-from tests.ticket_builders import DAY, HOUR, NOW, House, a_house, a_report, carry, command, finish_work, resolve
+from tests.ticket_builders import (
+    DAY,
+    HOUR,
+    NOW,
+    House,
+    a_device_ticket,
+    a_house,
+    a_report,
+    carry,
+    command,
+    finish_work,
+    resolve,
+)
 from ticketing.ticket import State
 
 HOUR_S = 3600
@@ -344,3 +358,63 @@ def test_a_wanted_calendar_may_last_until_midnight(connection: Connection) -> No
     assert read_calendar(connection, "night").week == night.week
     with pytest.raises(Refused, match="free"):
         add_calendar(connection, "night", replace(night, name="Again"), NOW)
+
+
+def test_a_calendar_does_not_change_while_a_clock_is_planned_on_it(pool: ConnectionPool) -> None:
+    """Else a clock would be saved as planned on a version that it never saw, and never be planned anew."""
+    with pool.connection() as setting_up:
+        house = a_house(setting_up)
+    with pool.connection() as planning:
+        code = a_report(planning, house)
+        with pool.connection() as changing:
+            changing.execute("set local lock_timeout = '200ms'")
+            with pytest.raises(LockNotAvailable):
+                closed_on(changing, date(2026, 3, 3))
+            changing.rollback()
+    with pool.connection() as later:
+        closed_on(later, date(2026, 3, 3))
+        assert replan(later, code, NOW)
+
+
+def test_commands_and_changes_at_once_leave_no_clock_on_an_old_calendar(pool: ConnectionPool) -> None:
+    """Two who change the calendar, three who report faults: in the end every clock is planned on what is true."""
+    with pool.connection() as connection:
+        house = a_house(connection)
+    first = date(2026, 3, 9)
+
+    def report(number: int) -> None:
+        with pool.connection() as connection:
+            a_report(connection, house, title=f"Report {number}")
+
+    def close_a_day(number: int) -> None:
+        with pool.connection() as connection:
+            closed_on(connection, first + timedelta(days=number))
+
+    with ThreadPoolExecutor(5) as workers:
+        for done in [workers.submit(report if n % 5 < 3 else close_a_day, n) for n in range(40)]:
+            done.result()
+    while replan_round(pool, NOW):
+        continue
+    with pool.connection() as connection:
+        calendar = read_calendar(connection, "weekdays")
+        clocks = connection.execute(
+            "select started_at, target_s, due_at, calendar_version from ticket_clock"
+        ).fetchall()
+        row = calendar_row(connection, "weekdays")
+    assert row is not None
+    assert (row.version, len(clocks)) == (17, 96)
+    assert {version for *_, version in clocks} == {17}
+    assert [due_at for started_at, target_s, due_at, _ in clocks if calendar.due(started_at, target_s) != due_at] == []
+
+
+def test_the_predicted_failure_still_counts_when_it_is_the_earlier(connection: Connection, house: House) -> None:
+    """SPEC S4: replanning moves the clock; the ticket is due when its machine will fail."""
+    code = a_device_ticket(connection, house)
+    before = seen(connection, house, code).ticket
+    for day in range(3, 8):
+        closed_on(connection, date(2026, 3, day))
+    assert replan(connection, code, NOW)
+    after = seen(connection, house, code).ticket
+    assert after.failure_expected_at == before.failure_expected_at
+    assert after.due_at == before.failure_expected_at
+    assert due(connection, house, code) > after.due_at
