@@ -215,6 +215,16 @@ FACTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# What the tickets have in common that an expected resolution is learned from.
+LIKENESS: Mapping[str, str] = MappingProxyType(
+    {
+        "failure_mode": N_("tickets of this failure mode, kind and priority"),
+        "kind": N_("tickets of this kind and priority"),
+        "priority": N_("tickets of this priority"),
+        "all": N_("all tickets"),
+    }
+)
+
 DISPATCH_RULES: Mapping[str, str] = MappingProxyType(
     {
         "engineer_at_site": N_("is no engineer at this site"),
