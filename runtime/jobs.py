@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
 from procrastinate import App, PsycopgConnector, RetryStrategy
@@ -110,49 +111,8 @@ def make_app(dsn: str, clock: Clock, stop: threading.Event | None = None) -> App
     ending = stop or threading.Event()
     app = App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=CONCURRENT_JOBS + 2))
 
-    @app.periodic(cron="17 * * * *")
-    @app.task(
-        name="retention",
-        lock="retention",
-        queueing_lock="retention",
-        retry=RetryStrategy(max_attempts=3, wait=60),
-    )
-    def retention(timestamp: int) -> None:
-        """Drop and delete what the policy keeps no longer."""
-        keep_what_the_policy_says(dsn, clock)
-
-    @app.periodic(cron="*/5 * * * *")
-    @app.task(
-        name="learning",
-        lock="learning",
-        queueing_lock="learning",
-        retry=RetryStrategy(max_attempts=3, wait=60),
-    )
-    def learning(timestamp: int) -> None:
-        """Read anew what closures taught, and judge the rules by it."""
-        learn_from_closures(dsn, clock)
-
-    @app.periodic(cron="41 */3 * * *")
-    @app.task(
-        name="remaining_life",
-        lock="remaining_life",
-        queueing_lock="remaining_life",
-        retry=RetryStrategy(max_attempts=3, wait=60),
-    )
-    def remaining_life(timestamp: int) -> None:
-        """Tell how long every asset has left."""
-        tell_remaining_lives(dsn, clock)
-
-    @app.periodic(cron="29 * * * *")
-    @app.task(
-        name="timekeeping",
-        lock="timekeeping",
-        queueing_lock="timekeeping",
-        retry=RetryStrategy(max_attempts=3, wait=60),
-    )
-    def timekeeping(timestamp: int) -> None:
-        """Look for holidays that were announced, and learn how long tickets take."""
-        keep_time(dsn, clock)
+    for name, cron, work in PERIODIC:
+        _repeat(app, name, cron, partial(work, dsn, clock))
 
     # The lock lets one run at a time. No lock on waiting: a dead worker's run must be able to come back beside another.
     @app.task(name="backtests", lock="backtests")
@@ -171,6 +131,15 @@ def make_app(dsn: str, clock: Clock, stop: threading.Event | None = None) -> App
         await asyncio.to_thread(look_for_backtests, dsn)
 
     return app
+
+
+def _repeat(app: App, name: str, cron: str, work: Callable[[], None]) -> None:
+    """Do some work at its times of day, one at a time, and thrice if it fails."""
+
+    @app.periodic(cron=cron)
+    @app.task(name=name, lock=name, queueing_lock=name, retry=RetryStrategy(max_attempts=3, wait=60))
+    def repeated(timestamp: int) -> None:
+        work()
 
 
 async def sweep_jobs(app: App) -> None:
@@ -197,6 +166,15 @@ def keep_what_the_policy_says(dsn: str, clock: Clock) -> None:
         _, policy = retention_in_force(connection)
         report = apply_retention(connection, policy, clock.now())
     _log.info("retention", dropped=report.dropped, waiting=report.waiting, deleted=report.deleted)
+
+
+# What is done again and again, and when.
+PERIODIC: tuple[tuple[str, str, Callable[[str, Clock], None]], ...] = (
+    ("retention", "17 * * * *", keep_what_the_policy_says),
+    ("learning", "*/5 * * * *", learn_from_closures),
+    ("remaining_life", "41 */3 * * *", tell_remaining_lives),
+    ("timekeeping", "29 * * * *", keep_time),
+)
 
 
 async def _serve(app: App, stop: threading.Event) -> None:

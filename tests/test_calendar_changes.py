@@ -14,7 +14,9 @@ from psycopg_pool import ConnectionPool
 
 from domain.refusals import Refused
 from domain.working_time import Segment
+from runtime.jobs import PERIODIC
 from runtime.rounds import replan_round
+from runtime.timekeeping import keep_time
 from storage.calendar_book import (
     CalendarWanted,
     add_calendar,
@@ -33,6 +35,7 @@ from storage.policies import DEFAULT_POLICY, publish_policy, shipped_body
 from storage.sweeping import notice_overdue
 from storage.ticket_views import TicketDetail
 from storage.tickets import ticket_detail
+from tests.api_builders import TestClock
 from tests.ticket_builders import (
     DAY,
     HOUR,
@@ -418,3 +421,22 @@ def test_the_predicted_failure_still_counts_when_it_is_the_earlier(connection: C
     assert after.failure_expected_at == before.failure_expected_at
     assert after.due_at == before.failure_expected_at
     assert due(connection, house, code) > after.due_at
+
+
+def test_the_jobs_process_looks_for_holidays_and_learns_how_long_tickets_take(
+    database: str, pool: ConnectionPool
+) -> None:
+    with pool.connection() as connection:
+        house = a_house(connection)
+        chinese(connection)
+        code = a_report(connection, house)
+        carry(connection, house, code, State.EXECUTING)
+        finish_work(connection, house, code)
+        resolve(connection, house, code)
+        command(connection, code, "confirm", house.supervisor, {"satisfied": True})
+        command(connection, code, "close", house.near)
+    assert "timekeeping" in [name for name, _, _ in PERIODIC]
+    keep_time(database, TestClock(datetime(2027, 1, 4, tzinfo=UTC)))
+    with pool.connection() as connection:
+        assert special_days(connection, "weekdays", date(2028, 1, 1), date(2028, 12, 31))
+        assert connection.execute("select count(*) from resolution_estimate").fetchone() == (3,)

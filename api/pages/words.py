@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from api.i18n import N_
-from api.pages.service_words import TROUBLES as TROUBLES
+from api.pages.trouble_words import TROUBLES as TROUBLES
 
 
 @dataclass(frozen=True, slots=True)

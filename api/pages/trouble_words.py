@@ -1,4 +1,4 @@
-"""The console's words for what is wrong with the service itself: its alarms (storage/service_alarms.py)."""
+"""The console's words for what is wrong with the service itself; messages are marked for the catalogue."""
 
 from __future__ import annotations
 
