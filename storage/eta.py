@@ -25,8 +25,8 @@ def learn_expectations(connection: Connection, now: datetime) -> int:
     rows = connection.execute(QUERIES["solved_tickets"], {"since": now - HISTORY, "limit": HISTORY_LIMIT}).fetchall()
     working = {calendar_id: _working(connection, calendar_id) for calendar_id in {row[3] for row in rows}}
     history = [
-        Solved(priority, kind, failure_mode_id, working[calendar_id].worked(opened_at, resolved_at))
-        for priority, kind, failure_mode_id, calendar_id, opened_at, resolved_at in rows
+        Solved(priority, kind, failure_mode_id, working[calendar_id].worked(started_at, resolved_at))
+        for priority, kind, failure_mode_id, calendar_id, started_at, resolved_at in rows
     ]
     connection.execute(QUERIES["clear_estimates"])
     for estimate in learn(history):
@@ -45,19 +45,22 @@ def learn_expectations(connection: Connection, now: datetime) -> int:
 
 
 def expected_resolution(
-    connection: Connection, ticket_id: UUID, calendar_id: str | None, opened_at: datetime, now: datetime
+    connection: Connection, ticket_id: UUID, calendar_id: str | None, started_at: datetime, now: datetime
 ) -> ExpectedView | None:
-    """Return when an open ticket on a calendar (None: round the clock) will be resolved; None before any was."""
+    """Return when an open ticket will be resolved by its resolve clock; None before any ticket was.
+
+    The clock runs on a calendar (None: round the clock) since the ticket was opened, or opened again.
+    """
     row = connection.execute(QUERIES["estimate_for_ticket"], {"ticket_id": ticket_id}).fetchone()
     if row is None:
         return None
     priority, kind, failure_mode_id, tickets, seconds, learned_at = row
     basis = Group(priority, kind, failure_mode_id).basis
     working = _working(connection, calendar_id)
-    found = remaining_s(seconds, working.worked(opened_at, now))
+    found = remaining_s(seconds, working.worked(started_at, now))
     if found is None:
         return ExpectedView(None, None, None, basis.value, tickets, learned_at)
-    low_at, at, high_at = (working.due(opened_at, each) for each in found)
+    low_at, at, high_at = (working.due(started_at, each) for each in found)
     return ExpectedView(low_at, at, high_at, basis.value, tickets, learned_at)
 
 

@@ -222,7 +222,7 @@ def _expected(connection: Connection, row: TicketRow, parts: _Parts, now: dateti
     resolve = next((stored for stored in parts.clocks if stored.clock == Clock.RESOLVE), None)
     if resolve is None or row.resolved_at is not None or row.state == State.CLOSED:
         return None
-    return expected_resolution(connection, row.id, resolve.calendar_id, row.opened_at, now)
+    return expected_resolution(connection, row.id, resolve.calendar_id, resolve.started_at, now)
 
 
 def _clock_views(connection: Connection, row: TicketRow, parts: _Parts, now: datetime) -> list[ClockView]:

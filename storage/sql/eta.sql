@@ -1,6 +1,6 @@
 -- name: solved_tickets
 -- Returns the newest resolved tickets with the calendar of their resolve clock, to learn from.
-select t.priority, t.kind, t.failure_mode_id, k.calendar_id, t.opened_at, t.resolved_at
+select t.priority, t.kind, t.failure_mode_id, k.calendar_id, k.started_at, t.resolved_at
 from ticket t
 join ticket_clock k on k.ticket_id = t.id and k.clock = 'resolve'
 where t.state = 'closed'
