@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
+from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
 from ticketing.policy.targets import Targets, read_targets
@@ -30,6 +31,7 @@ class Policy:
     priority: PriorityPolicy
     dispatch: DispatchPolicy
     confirmation_days: int
+    lifecycle: LifecyclePolicy
 
 
 def read_policy(body: Mapping[str, object]) -> Policy:
@@ -58,6 +60,7 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         priority=priority,
         dispatch=read_dispatch(table.table("dispatch")),
         confirmation_days=days,
+        lifecycle=read_lifecycle(table.table("lifecycle")),
     )
     table.finish()
     return policy
