@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, StringConstraints
 
 from api.schemas import Asked, Facts, Key, Line, Prose, Told
 from storage.hand_overs import HandOverView
+from storage.links import LinkView
 from storage.ticket_views import (
     AnswerView,
     AttachmentView,
@@ -90,6 +91,20 @@ class TicketShape(Told):
     version: int
 
 
+class OriginShape(Told):
+    """A ticket that was merged into this one; ``differences`` has survivor and merged value of each that differed."""
+
+    code: str
+    opened_at: datetime
+    channel: str
+    reporter: str | None
+    title_en: str
+    title_zh: str
+    description: str
+    differences: dict[str, dict[str, JsonValue]]
+    merged_at: datetime
+
+
 class TicketAnswer(Told):
     """Everything about one ticket: facts, clocks, checklist, bill of parts, evidence, timeline, next legal steps.
 
@@ -111,6 +126,8 @@ class TicketAnswer(Told):
     attachments: list[AttachmentView]
     answers: list[AnswerView]
     hand_overs: list[HandOverView]
+    links: list[LinkView]
+    origins: list[OriginShape]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]

@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from storage.hand_overs import HandOverView
+from storage.links import LinkView, OriginView
 from ticketing.steps import NextStep
 
 
@@ -300,6 +301,8 @@ class TicketDetail:
     attachments: list[AttachmentView]
     answers: list[AnswerView]
     hand_overs: list[HandOverView]
+    links: list[LinkView]
+    origins: list[OriginView]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]

@@ -51,6 +51,10 @@ GOOD_FACTS: Mapping[Command, Mapping[str, object]] = {
     Command.RESOLVE: {"resolution_code": "repaired", "cause": "Lubricant lost", "action_taken": "Bearing replaced"},
     Command.DISPUTE: {"cause": "Still howls"},
     Command.CANCEL: {"reason": "Machine is scrapped"},
+    Command.SPLIT: {"title": "Coupling is loose too", "failure_mode": "misalignment"},
+    Command.LINK: {"other": "D000002", "kind": "related"},
+    Command.MERGE: {"merged_into": "D000002"},
+    Command.REOPEN: {"reason": "Howls again"},
 }
 SUMMARIES = {
     Command.EXECUTE: "cover removed",
@@ -108,11 +112,12 @@ def test_no_two_rows_answer_the_same_actor_in_the_same_state() -> None:
                 assert not (set(one.origins) & set(other.origins) and set(one.who) & set(other.who))
 
 
-def test_a_closed_ticket_can_only_be_looked_at() -> None:
-    """A rating is about the hand-over: it changes nothing of the ticket."""
+def test_a_closed_ticket_can_only_be_looked_at_or_reopened() -> None:
+    """Or be reopened. Ratings and links are beside it: they change nothing of the ticket."""
     closed = [step for step in TABLE if State.CLOSED in step.origins]
-    assert {step.command for step in closed} == {Command.VIEW, Command.RATE_HAND_OVER}
-    assert all(step.observes for step in closed)
+    looked = {Command.VIEW, Command.RATE_HAND_OVER, Command.LINK, Command.LINKED}
+    assert {step.command for step in closed} == {*looked, Command.REOPEN}
+    assert all(step.observes for step in closed if step.command is not Command.REOPEN)
 
 
 def test_the_straight_way_leads_from_new_to_closed() -> None:
@@ -140,6 +145,7 @@ def test_a_missing_required_fact_is_refused_by_name(command: Command, fact: str)
         assignee_id=1 if state is not State.NEW else None,
         resolved_at=NOW if command is Command.DISPUTE else None,
         is_on_hold=command is Command.EXTEND_HOLD,
+        outcome=Outcome.REPAIRED if state is State.CLOSED else None,
         receiver_ids=(RECEIVER.person_id,),
     )
     who = next(step.who for step in TABLE if step.command is command)
@@ -231,6 +237,30 @@ def test_an_amount_is_kept_to_the_cent() -> None:
     given = {"what": "Crane for half a day", "amount": 480.1}
     decision = decide(executing(), Command.APPROVAL_REQUEST, given, ME, NOW, summary="crane asked for")
     assert as_json(decision.facts)["amount"] == "480.10"
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_what_was_resolved_can_be_reopened_and_nothing_else(outcome: Outcome) -> None:
+    """SPEC T9: what was cancelled or merged stays so."""
+    closed = a_ticket(state=State.CLOSED, outcome=outcome, closed_at=NOW, assignee_id=1, resolved_at=NOW)
+    if outcome in (Outcome.CANCELLED, Outcome.MERGED):
+        assert refusal(closed, Command.REOPEN, SUPERVISOR).name == "not_a_legal_step"
+        return
+    again = do(closed, Command.REOPEN, REQUESTER)
+    assert (again.state, again.outcome, again.closed_at, again.resolved_at) == (State.NEW, None, None, None)
+    assert (again.assignee_id, again.reopened_count) == (None, 1)
+
+
+def test_a_fault_that_comes_back_much_later_is_another_one() -> None:
+    closed = a_ticket(state=State.CLOSED, outcome=Outcome.REPAIRED, closed_at=NOW - DAY, reopens_until=NOW)
+    assert do(closed, Command.REOPEN, SUPERVISOR).state is State.NEW
+    late = dataclasses.replace(closed, reopens_until=NOW - timedelta(seconds=1))
+    assert "link the two tickets" in refusal(late, Command.REOPEN, SUPERVISOR).remedy
+
+
+@pytest.mark.parametrize("code", ["D00002", "d000002", "X000002", "D000002 ", "D000002\n", "D０00002", 2])
+def test_another_ticket_is_named_by_its_code(code: object) -> None:
+    assert refusal(a_ticket(), Command.MERGE, SUPERVISOR, merged_into=code).name == "invalid_fact"
 
 
 def test_the_first_response_counts_and_later_ones_do_not_move_it() -> None:
@@ -572,7 +602,7 @@ def _check_invariants(before: Ticket, after: Ticket, step: Step) -> None:
     if after.is_on_hold:
         assert after.state in (State.ACCEPTED, State.EXECUTING)
         assert after.resolved_at is None
-    if after.state is State.CLOSED and after.outcome is not Outcome.CANCELLED:
+    if after.state is State.CLOSED and after.outcome not in (Outcome.CANCELLED, Outcome.MERGED):
         assert after.outcome is after.resolution_code
         assert not unpassed_gates(before)
     if step.observes:

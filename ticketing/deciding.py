@@ -17,7 +17,7 @@ from ticketing.closure import unpassed_gates
 from ticketing.facts import FactValue, check_facts
 from ticketing.lifecycle import TABLE, Command, Condition, Source, Step, Who
 from ticketing.summaries import check_summary
-from ticketing.ticket import Outcome, State, Ticket
+from ticketing.ticket import RESOLUTION_CODES, Outcome, State, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ def decide(
     step = permitted[0]
     for condition in step.when:
         _check_condition(condition, ticket, command)
+    if Condition.REOPENABLE in step.when:
+        _check_window(ticket, now)
     parsed = {} if step.who == (Who.SYSTEM,) else check_facts(step.facts, facts, now)
     if command is Command.RESOLVE:
         parsed = _complete_resolution(ticket, parsed, now)
@@ -99,6 +101,10 @@ def _value(
             return ticket.resolution_code
         case Source.CANCELLED:
             return Outcome.CANCELLED
+        case Source.MERGED:
+            return Outcome.MERGED
+        case Source.ONE_MORE:
+            return int(getattr(ticket, field)) + 1
         case _:
             assert_never(source)
 
@@ -160,6 +166,8 @@ def _holds(condition: Condition, ticket: Ticket) -> bool:
             return not unpassed_gates(ticket)
         case Condition.NOT_HEAT_LOCKED:
             return not ticket.is_heat_locked
+        case Condition.REOPENABLE:
+            return ticket.outcome in RESOLUTION_CODES
         case _:
             assert_never(condition)
 
@@ -171,6 +179,10 @@ REMEDIES: dict[Condition, tuple[str, str]] = {
     Condition.RESOLVED: ("a ticket with a resolution", "Submit the resolution first."),
     Condition.NOT_CONFIRMED: ("a ticket that is not confirmed yet", "It is confirmed; close it."),
     Condition.NOT_HEAT_LOCKED: ("a ticket that is not among the hottest", "Ask a supervisor to move it."),
+    Condition.REOPENABLE: (
+        "a ticket that was closed with a resolution",
+        "One that was cancelled or merged stays so; report the fault anew.",
+    ),
 }
 
 
@@ -187,6 +199,17 @@ def _check_condition(condition: Condition, ticket: Ticket, command: Command) -> 
         )
     expected, remedy = REMEDIES[condition]
     raise _illegal(ticket, command, expected, remedy)
+
+
+def _check_window(ticket: Ticket, now: datetime) -> None:
+    """A fault that comes back much later is another one."""
+    if ticket.reopens_until is not None and now > ticket.reopens_until:
+        raise Refused(
+            "not_a_legal_step",
+            expected=f"a ticket that is reopened by {ticket.reopens_until.isoformat()}",
+            got=f"{ticket.code} at {now.isoformat()}",
+            remedy="Report the fault anew and link the two tickets.",
+        )
 
 
 def _origins(command: Command) -> list[str]:

@@ -7,6 +7,7 @@ rather than ignored (a misspelt optional fact would otherwise vanish in silence)
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,8 @@ LATEST = timedelta(days=180)
 class FactType(StrEnum):
     """What a client should ask for. ``person``, ``team`` and ``attachment`` are ids of records that must exist.
 
-    ``amount`` is money with at most two decimals, ``rating`` a whole number 1 to 5.
+    ``ticket`` is the tracking code of another one, ``amount`` money with at most two decimals, ``rating`` a whole
+    number 1 to 5.
     """
 
     TEXT = "text"
@@ -46,6 +48,7 @@ class FactType(StrEnum):
     FAILURE_MODE = "failure_mode"
     LINES = "lines"
     TEAM = "team"
+    TICKET = "ticket"
     AMOUNT = "amount"
     RATING = "rating"
 
@@ -198,6 +201,12 @@ def _amount(fact: Fact, value: object, now: datetime) -> Decimal:
     return abs(exact)
 
 
+def _tracking_code(fact: Fact, value: object, now: datetime) -> str:
+    if not isinstance(value, str) or re.fullmatch(r"[DPSI][0-9]{6}", value) is None:
+        raise _invalid(fact, value, "the tracking code of a ticket, one letter and six digits")
+    return value
+
+
 def _boolean(fact: Fact, value: object, now: datetime) -> bool:
     if not isinstance(value, bool):
         raise _invalid(fact, value, "true or false")
@@ -262,6 +271,7 @@ _PARSERS: dict[FactType, Callable[[Fact, object, datetime], FactValue]] = {
     FactType.FAILURE_MODE: _code,
     FactType.LINES: _lines,
     FactType.TEAM: _integer,
+    FactType.TICKET: _tracking_code,
     FactType.AMOUNT: _amount,
     FactType.RATING: _rating,
 }

@@ -29,11 +29,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ticketing.facts import Fact, FactType
-from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, State
+from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, LinkKind, State
 
 
 class Command(StrEnum):
-    """What can be done to a ticket. The last six are the system's own."""
+    """What can be done to a ticket. The last eight are the system's own."""
 
     DISPATCH = "dispatch"
     ACCEPT = "accept"
@@ -57,12 +57,18 @@ class Command(StrEnum):
     DISPUTE = "dispute"
     CLOSE = "close"
     CANCEL = "cancel"
+    SPLIT = "split"
+    LINK = "link"
+    MERGE = "merge"
+    REOPEN = "reopen"
     VIEW = "view"
     OPEN = "open"
     JOIN = "join"
     UNASSIGNED = "unassigned"
     OVERDUE = "overdue"
     REVIEW = "review"
+    LINKED = "linked"
+    ABSORB = "absorb"
 
 
 class Who(StrEnum):
@@ -91,6 +97,7 @@ class Condition(StrEnum):
     NOT_CONFIRMED = "not_confirmed"
     GATES_PASSED = "gates_passed"
     NOT_HEAT_LOCKED = "not_heat_locked"
+    REOPENABLE = "reopenable"
 
 
 class Source(StrEnum):
@@ -103,11 +110,17 @@ class Source(StrEnum):
     NOTHING = "nothing"
     RESOLUTION = "resolution"
     CANCELLED = "cancelled"
+    MERGED = "merged"
+    ONE_MORE = "one_more"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One row. ``to`` None leaves the state. ``records`` maps fields of the ticket to their source."""
+    """One row. ``to`` None leaves the state. ``records`` maps fields of the ticket to their source.
+
+    A clock among ``starts`` goes on as if it had never stopped, or for the first time; one of ``anew`` has its whole
+    target again.
+    """
 
     command: Command
     origins: tuple[State, ...]
@@ -118,6 +131,7 @@ class Step:
     effective: bool = False
     stops: tuple[Clock, ...] = ()
     starts: tuple[Clock, ...] = ()
+    anew: tuple[Clock, ...] = ()
     records: Mapping[str, Source] | None = None
     observes: bool = False
     summary_required: bool = False
@@ -170,9 +184,25 @@ _HAND_OVER = (
 )
 _RATING = Fact("rating", FactType.RATING, "Rating, 1 (poor) to 5 (complete)", "评分：1（差）至 5（完整）")
 
+_TITLE = Fact("title", FactType.TEXT, "Title", "标题")
+_DESCRIPTION = Fact("description", FactType.TEXT, "Description", "描述", required=False, may_be_brief=True)
+_OTHER_MODE = Fact("failure_mode", FactType.FAILURE_MODE, "Its failure mode", "其失效模式", required=False)
+_OTHER_TEAM = Fact("team_id", FactType.TEAM, "Its team", "其班组", required=False)
+_OTHER_TICKET = Fact("other", FactType.TICKET, "Other ticket", "另一工单")
+_LINK_KIND = Fact("kind", FactType.CHOICE, "How they belong together", "关联方式", options=tuple(LinkKind))
+_SURVIVOR = Fact("merged_into", FactType.TICKET, "Ticket that goes on", "保留的工单")
+
 _TO_COLLEAGUE = {"assignee_id": Source.FACT, "expected_response_at": Source.NOTHING}
 _TO_TEAM = {"team_id": Source.FACT, "assignee_id": Source.NOTHING, "expected_response_at": Source.NOTHING}
 _FORGET_RESOLUTION = dict.fromkeys(("resolved_at", "confirmed_at", "confirmed_by"), Source.NOTHING)
+
+_BEGIN_AGAIN = {
+    **_FORGET_RESOLUTION,
+    **dict.fromkeys(("outcome", "closed_at", "assignee_id", "expected_response_at"), Source.NOTHING),
+    **dict.fromkeys(("resolution_code", "found_failure_mode", "cause", "action_taken"), Source.NOTHING),
+    "work_finished_at": Source.NOTHING,
+    "reopened_count": Source.ONE_MORE,
+}
 
 C, W, K, S = Command, Who, Clock, Source
 # fmt: off
@@ -245,10 +275,23 @@ TABLE: tuple[Step, ...] = (
          records={"closed_at": S.NOW, "outcome": S.RESOLUTION}),
     Step(C.CANCEL, OPEN_STATES, CLOSED, (W.SUPERVISOR, W.PLANNER), (_REASON,), stops=(*SLA_CLOCKS, K.PROMISE),
          records={"closed_at": S.NOW, "outcome": S.CANCELLED}),
+    Step(C.SPLIT, OPEN_STATES, None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR, W.PLANNER),
+         (_TITLE, _DESCRIPTION, _OTHER_MODE, _OTHER_TEAM)),
+    Step(C.LINK, tuple(State), None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR, W.PLANNER), (_OTHER_TICKET, _LINK_KIND),
+         observes=True),
+    Step(C.MERGE, OPEN_STATES, CLOSED, (W.ENGINEER, W.SUPERVISOR, W.PLANNER), (_SURVIVOR,),
+         (Condition.NOT_RESOLVED,), stops=(*SLA_CLOCKS, K.PROMISE),
+         records={"closed_at": S.NOW, "outcome": S.MERGED, "merged_into": S.FACT}),
+    # What was said to be solved is not: whoever takes it next has time to accept, and the work its whole target again.
+    Step(C.REOPEN, (CLOSED,), NEW, (W.ASSIGNEE, W.SUPERVISOR, W.PLANNER, W.REQUESTER), (_REASON,),
+         (Condition.REOPENABLE,), anew=(K.ACCEPT, K.RESOLVE, K.CLOSE), records=_BEGIN_AGAIN),
     Step(C.VIEW, tuple(State), None, PEOPLE, observes=True),
     Step(C.JOIN, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     Step(C.UNASSIGNED, (NEW,), None, (W.SYSTEM,), observes=True),
     Step(C.OVERDUE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     Step(C.REVIEW, WORKING, None, (W.SYSTEM,), (), (Condition.ON_HOLD,), observes=True),
+    # The other end of a link, a split, a failed check; and the survivor's side of a merge.
+    Step(C.LINKED, tuple(State), None, (W.SYSTEM,), observes=True),
+    Step(C.ABSORB, OPEN_STATES, None, (W.SYSTEM,), observes=True),
 )
 # fmt: on

@@ -34,12 +34,18 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.DISPUTE: ("Not solved", "未解决"),
     Command.CLOSE: ("Close", "关闭"),
     Command.CANCEL: ("Cancel", "取消"),
+    Command.SPLIT: ("Split off a ticket", "拆分工单"),
+    Command.LINK: ("Link to another ticket", "关联其他工单"),
+    Command.MERGE: ("Merge into another ticket", "合并到其他工单"),
+    Command.REOPEN: ("Reopen", "重新打开"),
     Command.VIEW: ("View", "查看"),
     Command.OPEN: ("Opened", "新建"),
     Command.JOIN: ("New evidence joined", "新证据并入"),
     Command.UNASSIGNED: ("Nobody fits", "无人可派"),
     Command.OVERDUE: ("Overdue", "超时"),
     Command.REVIEW: ("Hold is due for review", "挂起到期复查"),
+    Command.LINKED: ("Linked from another ticket", "被其他工单关联"),
+    Command.ABSORB: ("Another ticket merged in", "并入其他工单"),
 }
 
 OPTION_LABELS: dict[str, tuple[str, str]] = {
@@ -52,6 +58,9 @@ OPTION_LABELS: dict[str, tuple[str, str]] = {
     "approval": ("Waiting for approval", "等待审批"),
     "access": ("No access", "无法进入现场"),
     "shutdown_window": ("Waiting for a shutdown", "等待停机窗口"),
+    "related": ("Related", "相关"),
+    "causes": ("Causes the other", "引发对方"),
+    "duplicates": ("Duplicates the other", "与对方重复"),
 }
 
 # What comes next, state by state, the most advanced first: the first of these that is legal and not blocked is

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from storage.effects import assigning, ending, moving, working
+from storage.effects import assigning, ending, joining, moving, working
 from storage.effects.case import Case
 from ticketing.lifecycle import Command
 from ticketing.sla import RunningClock
@@ -21,12 +21,19 @@ CHECKS: dict[Command, Callable[[Case], None]] = {
     Command.EXECUTE: working.check_execute,
     Command.HOLD: working.check_review,
     Command.EXTEND_HOLD: working.check_review,
+    Command.SPLIT: joining.check_split,
+    Command.LINK: joining.check_link,
+    Command.MERGE: joining.check_merge,
     Command.TRANSFER: moving.check_transfer,
     Command.HAND_OVER: moving.check_hand_over,
     Command.RESOLVE: ending.check_resolve,
 }
-FIRST: dict[Command, Callable[[Case], Mapping[str, object]]] = {}
-CLOCKS: dict[Command, Callable[[Case, tuple[RunningClock, ...]], tuple[RunningClock, ...]]] = {}
+FIRST: dict[Command, Callable[[Case], Mapping[str, object]]] = {
+    Command.SPLIT: joining.split,
+}
+CLOCKS: dict[Command, Callable[[Case, tuple[RunningClock, ...]], tuple[RunningClock, ...]]] = {
+    Command.ABSORB: joining.absorb,
+}
 EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.DISPATCH: assigning.reserve,
     Command.ACCEPT: assigning.reserve,
@@ -41,4 +48,7 @@ EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.REQUEST_CONFIRMATION: ending.make_link,
     Command.CLOSE: ending.close,
     Command.CANCEL: ending.cancel,
+    Command.LINK: joining.link,
+    Command.MERGE: joining.merge,
+    Command.REOPEN: joining.reopen,
 }
