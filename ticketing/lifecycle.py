@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ticketing.checks import CheckResult
 from ticketing.facts import Fact, FactType
 from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, LinkKind, State
 
@@ -154,6 +155,9 @@ _HOLD_REASON = Fact("reason", FactType.CHOICE, "Reason", "原因", options=tuple
 _REVIEW_AT = Fact("review_at", FactType.FUTURE_TIME, "Review date", "复查时间")
 _LINES = Fact("lines", FactType.LINES, "Parts issued, used, returned (totals)", "备件领用、使用、退回（累计）")
 _TASK = Fact("number", FactType.INTEGER, "Task", "任务")
+_RESULT = Fact("result", FactType.CHOICE, "Result", "结果", required=False, options=tuple(CheckResult))
+_READING = Fact("reading", FactType.READING, "Reading", "读数", required=False)
+_REMARK = Fact("remark", FactType.TEXT, "Remark", "备注", required=False, may_be_brief=True)
 _CODE = Fact("resolution_code", FactType.CHOICE, "Resolution", "处理结论", options=tuple(RESOLUTION_CODES))
 _FOUND = Fact("found_failure_mode", FactType.FAILURE_MODE, "Failure mode found", "实际失效模式", required=False)
 _CAUSE = Fact("cause", FactType.TEXT, "Cause", "原因")
@@ -258,7 +262,8 @@ TABLE: tuple[Step, ...] = (
     Step(C.RESUME, WORKING, None, (W.ASSIGNEE, W.SUPERVISOR, W.PLANNER), (), (Condition.ON_HOLD,)),
     Step(C.USE_PARTS, (EXECUTING,), None, (W.ASSIGNEE, W.SUPERVISOR), (_LINES,), (Condition.NOT_ON_HOLD,),
          effective=True),
-    Step(C.COMPLETE_TASK, (EXECUTING,), None, (W.ASSIGNEE,), (_TASK,), (Condition.NOT_ON_HOLD,), effective=True),
+    Step(C.COMPLETE_TASK, (EXECUTING,), None, (W.ASSIGNEE,), (_TASK, _RESULT, _READING, _REMARK),
+         (Condition.NOT_ON_HOLD,), effective=True),
     Step(C.RESOLVE, (EXECUTING,), None, (W.ASSIGNEE,), (_CODE, _FOUND, _CAUSE, _ACTION, _FINISHED), AT_WORK,
          effective=True, stops=(K.RESOLVE,), summary_required=True,
          records={"resolution_code": S.FACT, "found_failure_mode": S.FACT, "cause": S.FACT, "action_taken": S.FACT,

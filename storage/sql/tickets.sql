@@ -80,9 +80,12 @@ order by started_at
 
 -- name: ticket_tasks
 -- Returns the checklist of a ticket.
-select k.number, k.text_en, k.text_zh, k.done_at, p.name as done_by
+select
+  k.number, k.text_en, k.text_zh, k.done_at, p.name as done_by, k.unit, k.low_limit, k.high_limit, k.opens_ticket,
+  k.result, k.reading, k.remark, opened.code as opened_code
 from ticket_task k
 left join person p on p.id = k.done_by
+left join ticket opened on opened.id = k.opened_ticket_id
 where k.ticket_id = %(ticket_id)s
 order by k.number
 
