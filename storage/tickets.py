@@ -12,6 +12,8 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from domain.refusals import Refused
+from storage.lookups import lookups_for
+from storage.operations import OperationRow
 from storage.policies import read_policy_version
 from storage.queries import load
 from storage.ticket_views import (
@@ -26,13 +28,14 @@ from storage.ticket_views import (
     FindingView,
     HoldView,
     PredictionHead,
+    ReferenceView,
     TaskView,
     TicketDetail,
     TicketPage,
     TicketRow,
     TicketSummary,
 )
-from ticketing.actors import Actor
+from ticketing.actors import Actor, Role
 from ticketing.closure import unpassed_gates
 from ticketing.facts import FactType
 from ticketing.sla import Hold, RunningClock, state_of
@@ -91,12 +94,14 @@ def ticket_detail(
         clocks=_all(connection, ClockRow, "ticket_clocks", key),
         holds=_all(connection, HoldView, "ticket_holds", key),
         tasks=_all(connection, TaskView, "ticket_tasks", key),
+        operations=_all(connection, OperationRow, "ticket_operations", key),
         bill=_all(connection, BillLineView, "ticket_bill", key),
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
     )
     ticket = as_ticket(row, parts)
     chained = _timeline(connection, row.id)
     steps = [_with_options(connection, row, parts, step, language) for step in next_steps(ticket, actor, language)]
+    lookups = lookups_for(connection, row.id, is_staff=_is_staff(actor, row.site_id))
     return TicketDetail(
         ticket=row,
         is_on_hold=ticket.is_on_hold,
@@ -104,7 +109,11 @@ def ticket_detail(
         clocks=_clock_views(connection, row, parts, now),
         holds=parts.holds,
         tasks=parts.tasks,
+        operations=[operation.view for operation in parts.operations],
         bill=parts.bill,
+        lookups=lookups,
+        is_charged=any(lookup.body is not None and lookup.body.get("charge") is True for lookup in lookups),
+        references=_all(connection, ReferenceView, "ticket_references", key),
         dispatch=next(iter(_all(connection, DispatchView, "last_dispatch_decision", key)), None),
         findings=_all(connection, FindingView, "ticket_findings", key),
         prediction=next(iter(prediction), None),
@@ -125,6 +134,7 @@ def read_ticket(connection: Connection, code: str) -> tuple[TicketRow, Ticket]:
         clocks=[],
         holds=_all(connection, HoldView, "ticket_holds", key),
         tasks=_all(connection, TaskView, "ticket_tasks", key),
+        operations=_all(connection, OperationRow, "ticket_operations", key),
         bill=_all(connection, BillLineView, "ticket_bill", key),
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
     )
@@ -170,6 +180,7 @@ class _Parts:
     clocks: list[ClockRow]
     holds: list[HoldView]
     tasks: list[TaskView]
+    operations: list[OperationRow]
     bill: list[BillLineView]
     attachments: list[AttachmentView]
 
@@ -211,7 +222,13 @@ def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
         open_tasks=sum(task.done_at is None for task in parts.tasks),
         unreconciled_parts=tuple(line.part_number for line in parts.bill if line.issued != line.used + line.returned),
         attachments=len(parts.attachments),
+        operations=tuple(operation.as_rule for operation in parts.operations),
     )
+
+
+def _is_staff(actor: Actor, site_id: str) -> bool:
+    """Say whether the actor may see other people's tickets at a site: whoever is more there than a requester."""
+    return any(actor.holds(role, site_id) for role in Role if role is not Role.REQUESTER)
 
 
 def _clock_views(connection: Connection, row: TicketRow, parts: _Parts, now: datetime) -> list[ClockView]:
@@ -246,6 +263,9 @@ def _filled(connection: Connection, row: TicketRow, parts: _Parts, need: FactNee
             asked = {"asset_type_id": row.asset_type_id}
             modes = connection.execute(QUERIES["modes_of_asset_type"], asked).fetchall()
             options = [Option(code, name_zh if chinese else name_en) for code, name_en, name_zh in modes]
+        case FactType.OPERATION:
+            current = [one for one in parts.operations if one.check_result != "passed"][:1]
+            options = [Option(str(one.number), one.name) for one in current]
         case FactType.INTEGER:
             todo = [task for task in parts.tasks if task.done_at is None]
             options = [Option(str(task.number), task.text_zh if chinese else task.text_en) for task in todo]

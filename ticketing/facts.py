@@ -39,6 +39,7 @@ class FactType(StrEnum):
     ATTACHMENT = "attachment"
     FAILURE_MODE = "failure_mode"
     LINES = "lines"
+    OPERATION = "operation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,4 +231,5 @@ _PARSERS: dict[FactType, Callable[[Fact, object, datetime], FactValue]] = {
     FactType.ATTACHMENT: _uuid,
     FactType.FAILURE_MODE: _code,
     FactType.LINES: _lines,
+    FactType.OPERATION: _integer,
 }

@@ -40,6 +40,9 @@ class Command(StrEnum):
     RESUME = "resume"
     USE_PARTS = "use_parts"
     COMPLETE_TASK = "complete_task"
+    START_OPERATION = "start_operation"
+    FINISH_OPERATION = "finish_operation"
+    CHECK_OPERATION = "check_operation"
     RESOLVE = "resolve"
     REQUEST_CONFIRMATION = "request_confirmation"
     CONFIRM = "confirm"
@@ -133,6 +136,9 @@ _FINISHED = Fact(
 _SATISFIED = Fact("satisfied", FactType.BOOLEAN, "Satisfied?", "是否满意？", required=False)
 _COMMENT = Fact("comment", FactType.TEXT, "Comment", "意见", required=False, may_be_brief=True)
 _STILL_WRONG = Fact("cause", FactType.TEXT, "What is still wrong?", "仍存在什么问题？", may_be_brief=True)
+_OPERATION = Fact("number", FactType.OPERATION, "Operation", "工序")
+_CHECK_RESULT = Fact("result", FactType.CHOICE, "Quality check", "质检结果", options=("passed", "failed"))
+_REMARK = Fact("remark", FactType.TEXT, "What was measured or is wrong", "实测情况或不合格原因", required=False)
 _REASON = Fact("reason", FactType.TEXT, "Reason", "原因")
 
 _FORGET_RESOLUTION = dict.fromkeys(("resolved_at", "confirmed_at", "confirmed_by"), Source.NOTHING)
@@ -168,6 +174,13 @@ TABLE: tuple[Step, ...] = (
     Step(C.USE_PARTS, (EXECUTING,), None, (W.ASSIGNEE, W.SUPERVISOR), (_LINES,), (Condition.NOT_ON_HOLD,),
          effective=True),
     Step(C.COMPLETE_TASK, (EXECUTING,), None, (W.ASSIGNEE,), (_TASK,), (Condition.NOT_ON_HOLD,), effective=True),
+    # One operation after the other; who worked on it does not check it (storage/effects/producing.py).
+    Step(C.START_OPERATION, (EXECUTING,), None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR), (_OPERATION,), AT_WORK,
+         effective=True),
+    Step(C.FINISH_OPERATION, (EXECUTING,), None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR), (_OPERATION,), AT_WORK,
+         effective=True),
+    Step(C.CHECK_OPERATION, (EXECUTING,), None, (W.ENGINEER, W.SUPERVISOR, W.PLANNER),
+         (_OPERATION, _CHECK_RESULT, _REMARK), AT_WORK, effective=True),
     Step(C.RESOLVE, (EXECUTING,), None, (W.ASSIGNEE,), (_CODE, _FOUND, _CAUSE, _ACTION, _FINISHED), AT_WORK,
          effective=True, stops=(K.RESOLVE,), summary_required=True,
          records={"resolution_code": S.FACT, "found_failure_mode": S.FACT, "cause": S.FACT, "action_taken": S.FACT,

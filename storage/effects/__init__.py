@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from storage.effects import assigning, ending, working
+from storage.effects import assigning, ending, producing, working
 from storage.effects.case import Case
 from ticketing.lifecycle import Command
 
@@ -16,6 +16,9 @@ CHECKS: dict[Command, Callable[[Case], None]] = {
     Command.DISPATCH: assigning.check_dispatch,
     Command.ACCEPT: assigning.check_claim,
     Command.EXECUTE: working.check_execute,
+    Command.START_OPERATION: producing.check_start,
+    Command.FINISH_OPERATION: producing.check_finish,
+    Command.CHECK_OPERATION: producing.check_check,
     Command.RESOLVE: ending.check_resolve,
 }
 EFFECTS: dict[Command, Callable[[Case], str | None]] = {
@@ -24,6 +27,9 @@ EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.HOLD: working.hold,
     Command.USE_PARTS: working.use_parts,
     Command.COMPLETE_TASK: working.complete_task,
+    Command.START_OPERATION: producing.start,
+    Command.FINISH_OPERATION: producing.finish,
+    Command.CHECK_OPERATION: producing.check,
     Command.RESOLVE: ending.make_link,
     Command.REQUEST_CONFIRMATION: ending.make_link,
     Command.CLOSE: ending.close,

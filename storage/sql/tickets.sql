@@ -45,7 +45,7 @@ select
   m.effect_en as failure_effect_en, m.effect_zh as failure_effect_zh,
   t.prediction_id, t.requester_id, requester.name as requester_name, t.assignee_id, assignee.name as assignee_name,
   t.team_id, team.name as team_name, t.line_stopped, parent.code as parent_code, t.merged_into_id,
-  merged.code as merged_into_code, t.reopened_count,
+  merged.code as merged_into_code, t.reopened_count, t.schedule_id, t.due_on,
   t.opened_at, t.due_at, t.failure_expected_at, t.evidence_at, t.expected_response_at, t.responded_at,
   t.resolution_code, f.code as found_failure_mode, f.name_en as found_failure_mode_en,
   f.name_zh as found_failure_mode_zh, t.cause, t.action_taken, t.work_finished_at, t.resolved_at, t.confirmed_at,
@@ -179,3 +179,25 @@ from failure_mode
 where asset_type_id = %(asset_type_id)s
   and retired_at is null
 order by code
+
+-- name: ticket_operations
+-- Returns the operations of a production order in their order.
+select
+  o.number, o.name, o.engineer_id, engineer.name as engineer, o.quality_check, o.started_at,
+  o.started_by as started_by_id, starter.name as started_by, o.finished_at, o.finished_by as finished_by_id,
+  finisher.name as finished_by, o.checked_at, checker.name as checked_by, o.check_result,
+  o.check_remark, o.failed_checks
+from operation o
+left join person engineer on engineer.id = o.engineer_id
+left join person starter on starter.id = o.started_by
+left join person finisher on finisher.id = o.finished_by
+left join person checker on checker.id = o.checked_by
+where o.ticket_id = %(ticket_id)s
+order by o.number
+
+-- name: ticket_references
+-- Returns the records of other systems that a ticket is.
+select source, reference
+from ticket_reference
+where ticket_id = %(ticket_id)s
+order by source, reference
