@@ -41,6 +41,9 @@ GOOD_FACTS: Mapping[Command, Mapping[str, object]] = {
     Command.HOLD: {"reason": "parts", "review_at": (NOW + DAY).isoformat()},
     Command.USE_PARTS: {"lines": [{"part_number": "6204-2RS", "issued": 2, "used": 1, "returned": 1}]},
     Command.COMPLETE_TASK: {"number": 1},
+    Command.START_OPERATION: {"number": 1},
+    Command.FINISH_OPERATION: {"number": 1},
+    Command.CHECK_OPERATION: {"number": 1, "result": "passed"},
     Command.RESOLVE: {"resolution_code": "repaired", "cause": "Lubricant lost", "action_taken": "Bearing replaced"},
     Command.DISPUTE: {"cause": "Still howls"},
     Command.CANCEL: {"reason": "Machine is scrapped"},
@@ -159,7 +162,8 @@ def test_the_first_response_counts_and_later_ones_do_not_move_it() -> None:
 def test_only_effective_commands_renew_the_activity_clock() -> None:
     """SPEC T4."""
     effective = {step.command.value for step in TABLE if step.effective}
-    assert effective == {"depart", "arrive", "execute", "note", "use_parts", "complete_task", "resolve"}
+    operations = {"start_operation", "finish_operation", "check_operation"}
+    assert effective == operations | {"depart", "arrive", "execute", "note", "use_parts", "complete_task", "resolve"}
     old = a_ticket(state=State.DISPATCHED, assignee_id=1, last_effective_at=NOW - DAY)
     assert do(old, Command.ACCEPT, ME).last_effective_at == NOW - DAY
     assert do(old, Command.NOTE, ME).last_effective_at == NOW
