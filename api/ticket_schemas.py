@@ -9,6 +9,8 @@ from uuid import UUID
 from pydantic import Field, JsonValue, StringConstraints
 
 from api.schemas import Asked, Facts, Prose, Told
+from storage.hand_overs import HandOverView
+from storage.links import LinkView
 from storage.ticket_views import (
     AnswerView,
     AttachmentView,
@@ -65,6 +67,12 @@ class TicketShape(Told):
     assignee_name: str | None
     schedule_id: int | None
     due_on: date | None
+    team_id: int | None
+    team_name: str | None
+    line_stopped: bool
+    parent_code: str | None
+    merged_into_code: str | None
+    reopened_count: int
     opened_at: datetime
     due_at: datetime
     failure_expected_at: datetime | None
@@ -97,6 +105,20 @@ class LookupShape(Told):
     done_at: datetime | None
 
 
+class OriginShape(Told):
+    """A ticket that was merged into this one; ``differences`` has survivor and merged value of each that differed."""
+
+    code: str
+    opened_at: datetime
+    channel: str
+    reporter: str | None
+    title_en: str
+    title_zh: str
+    description: str
+    differences: dict[str, dict[str, JsonValue]]
+    merged_at: datetime
+
+
 class TicketAnswer(Told):
     """Everything about one ticket: facts, clocks, checklist, bill of parts, evidence, timeline, next legal steps.
 
@@ -122,6 +144,9 @@ class TicketAnswer(Told):
     evidence: list[EvidenceView]
     attachments: list[AttachmentView]
     answers: list[AnswerView]
+    hand_overs: list[HandOverView]
+    links: list[LinkView]
+    origins: list[OriginShape]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from storage.hand_overs import HandOverView
+from storage.links import LinkView, OriginView
 from ticketing.steps import NextStep
 
 
@@ -347,6 +349,9 @@ class TicketDetail:
     evidence: list[EvidenceView]
     attachments: list[AttachmentView]
     answers: list[AnswerView]
+    hand_overs: list[HandOverView]
+    links: list[LinkView]
+    origins: list[OriginView]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]

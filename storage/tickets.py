@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -12,6 +12,8 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from domain.refusals import Refused
+from storage.hand_overs import hand_overs_of, receivers_of, teams_to_choose
+from storage.links import links_of, origins_of, tickets_to_join
 from storage.lookups import lookups_for
 from storage.operations import OperationRow
 from storage.policies import read_policy_version
@@ -38,6 +40,7 @@ from storage.ticket_views import (
 from ticketing.actors import Actor, Role
 from ticketing.closure import unpassed_gates
 from ticketing.facts import FactType
+from ticketing.lifecycle import Command
 from ticketing.sla import Hold, RunningClock, state_of
 from ticketing.steps import FactNeed, NextStep, Option, next_steps
 from ticketing.ticket import Clock, HoldReason, Kind, Outcome, State, Ticket
@@ -97,10 +100,15 @@ def ticket_detail(
         operations=_all(connection, OperationRow, "ticket_operations", key),
         bill=_all(connection, BillLineView, "ticket_bill", key),
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
+        receiver_ids=receivers_of(connection, row.id),
     )
-    ticket = as_ticket(row, parts)
+    ticket = _with_window(connection, row, as_ticket(row, parts))
     chained = _timeline(connection, row.id)
-    steps = [_with_options(connection, row, parts, step, language) for step in next_steps(ticket, actor, language)]
+    steps = [
+        _with_options(connection, row, parts, step, language)
+        for step in next_steps(ticket, actor, language)
+        if step.command != Command.REOPEN or ticket.reopens_until is None or now <= ticket.reopens_until
+    ]
     lookups = lookups_for(connection, row.id, is_staff=_is_staff(actor, row.site_id))
     return TicketDetail(
         ticket=row,
@@ -120,6 +128,9 @@ def ticket_detail(
         evidence=_all(connection, EvidenceView, "ticket_evidence", {"prediction_id": row.prediction_id}),
         attachments=parts.attachments,
         answers=_all(connection, AnswerView, "ticket_answers", key),
+        hand_overs=hand_overs_of(connection, row.id),
+        links=links_of(connection, row.id, actor),
+        origins=origins_of(connection, row.id),
         timeline=[_event_view(link) for link in chained],
         timeline_is_whole=first_break(row.id, chained, row.timeline_length, row.timeline_head) is None,
         next_steps=steps,
@@ -137,8 +148,9 @@ def read_ticket(connection: Connection, code: str) -> tuple[TicketRow, Ticket]:
         operations=_all(connection, OperationRow, "ticket_operations", key),
         bill=_all(connection, BillLineView, "ticket_bill", key),
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
+        receiver_ids=receivers_of(connection, row.id),
     )
-    return row, as_ticket(row, parts)
+    return row, _with_window(connection, row, as_ticket(row, parts))
 
 
 def read_clocks(connection: Connection, ticket_id: UUID) -> list[ClockRow]:
@@ -183,6 +195,7 @@ class _Parts:
     operations: list[OperationRow]
     bill: list[BillLineView]
     attachments: list[AttachmentView]
+    receiver_ids: tuple[int, ...]
 
 
 def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
@@ -216,14 +229,23 @@ def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
         closed_at=row.closed_at,
         team_id=row.team_id,
         line_stopped=row.line_stopped,
-        merged_into_id=row.merged_into_id,
+        merged_into=row.merged_into_code,
         reopened_count=row.reopened_count,
         is_on_hold=open_hold(parts.holds) is not None,
         open_tasks=sum(task.done_at is None for task in parts.tasks),
         unreconciled_parts=tuple(line.part_number for line in parts.bill if line.issued != line.used + line.returned),
         attachments=len(parts.attachments),
         operations=tuple(operation.as_rule for operation in parts.operations),
+        receiver_ids=parts.receiver_ids,
     )
+
+
+def _with_window(connection: Connection, row: TicketRow, ticket: Ticket) -> Ticket:
+    """Say until when a closed ticket can be reopened, by the policy it was opened under."""
+    if ticket.closed_at is None:
+        return ticket
+    days = read_policy_version(connection, row.policy_id).lifecycle.reopen_within_days
+    return replace(ticket, reopens_until=ticket.closed_at + timedelta(days=days))
 
 
 def _is_staff(actor: Actor, site_id: str) -> bool:
@@ -259,6 +281,13 @@ def _filled(connection: Connection, row: TicketRow, parts: _Parts, need: FactNee
         case FactType.PERSON:
             people = connection.execute(QUERIES["site_engineers"], {"site_id": row.site_id}).fetchall()
             options = [Option(str(person_id), name) for person_id, name in people]
+        case FactType.TEAM:
+            options = [Option(str(team_id), name) for team_id, name in teams_to_choose(connection, row.id)]
+        case FactType.TICKET:
+            others = tickets_to_join(connection, row.id)
+            options = [
+                Option(code, f"{code} {title_zh if chinese else title_en}") for code, title_en, title_zh in others
+            ]
         case FactType.FAILURE_MODE:
             asked = {"asset_type_id": row.asset_type_id}
             modes = connection.execute(QUERIES["modes_of_asset_type"], asked).fetchall()

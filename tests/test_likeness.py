@@ -29,7 +29,9 @@ def test_a_text_is_found_by_its_words_codes_and_pairs_of_characters(text: str, f
 
 def test_one_machine_is_not_another_however_alike_the_sentences_are() -> None:
     """SPEC Q1: a bare ratio takes chiller C-2 for C-5."""
-    assert overlap("Chiller C-2 compressor trips on high pressure", "Chiller C-5 compressor trips on high pressure") == 0
+    assert (
+        overlap("Chiller C-2 compressor trips on high pressure", "Chiller C-5 compressor trips on high pressure") == 0
+    )
     assert overlap("冷水机C-2压缩机高压跳闸", "冷水机C-5压缩机高压跳闸") == 0
     assert overlap("Chiller C-2 trips on high pressure", "C-2 trips: high pressure") > 0.8
     assert overlap("冷水机压缩机高压跳闸", "压缩机高压跳闸了") > 0.6

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
 from ticketing.policy.intake import IntakePolicy, read_intake
+from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
 from ticketing.policy.targets import Targets, read_targets
@@ -32,6 +33,7 @@ class Policy:
     dispatch: DispatchPolicy
     intake: IntakePolicy
     confirmation_days: int
+    lifecycle: LifecyclePolicy
 
 
 def read_policy(body: Mapping[str, object]) -> Policy:
@@ -61,6 +63,7 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         dispatch=read_dispatch(table.table("dispatch")),
         intake=read_intake(table.table("intake")),
         confirmation_days=days,
+        lifecycle=read_lifecycle(table.table("lifecycle")),
     )
     table.finish()
     return policy
