@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from storage.hand_overs import HandOverView
@@ -93,6 +93,8 @@ class TicketRow:
     merged_into_id: UUID | None
     merged_into_code: str | None
     reopened_count: int
+    schedule_id: int | None
+    due_on: date | None
     opened_at: datetime
     due_at: datetime
     failure_expected_at: datetime | None
@@ -296,8 +298,51 @@ class AnswerView:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupView:
+    """What was looked up about the ticket: pending, done (with its body) or failed."""
+
+    name: str
+    state: str
+    body: Mapping[str, object] | None
+    asked_at: datetime
+    done_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationView:
+    """One operation of a production order: start, finish, check or passed is its phase; people are names."""
+
+    number: int
+    name: str
+    phase: str
+    engineer_id: int | None
+    engineer: str | None
+    quality_check: str
+    started_at: datetime | None
+    started_by: str | None
+    finished_at: datetime | None
+    finished_by: str | None
+    checked_at: datetime | None
+    checked_by: str | None
+    check_result: str | None
+    check_remark: str | None
+    failed_checks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceView:
+    """The record of another system that the ticket is."""
+
+    source: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class TicketDetail:
-    """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link."""
+    """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link.
+
+    ``is_charged``: the warranty was over when the ticket was opened.
+    """
 
     ticket: TicketRow
     is_on_hold: bool
@@ -305,7 +350,11 @@ class TicketDetail:
     clocks: list[ClockView]
     holds: list[HoldView]
     tasks: list[TaskView]
+    operations: list[OperationView]
     bill: list[BillLineView]
+    lookups: list[LookupView]
+    is_charged: bool
+    references: list[ReferenceView]
     dispatch: DispatchView | None
     findings: list[FindingView]
     prediction: PredictionHead | None

@@ -19,9 +19,10 @@ from ticketing.deciding import decide
 from ticketing.diagram import render
 from ticketing.facts import FactType, as_json
 from ticketing.lifecycle import TABLE, Command, Source, Step, Who
+from ticketing.operations import PHASES
 from ticketing.steps import LABELS, OPTION_LABELS, next_steps
 from ticketing.summaries import check_summary, cost
-from ticketing.ticket import Clock, Outcome, PartLine, State, Ticket
+from ticketing.ticket import Clock, Operation, Outcome, PartLine, State, Ticket
 from ticketing.timeline import ChainedEvent, TimelineEvent, chain, first_break, genesis
 
 ME = an_actor(1, Role.ENGINEER, name="Engineer")
@@ -48,6 +49,9 @@ GOOD_FACTS: Mapping[Command, Mapping[str, object]] = {
     Command.HOLD: {"reason": "parts", "review_at": (NOW + DAY).isoformat()},
     Command.USE_PARTS: {"lines": [{"part_number": "6204-2RS", "issued": 2, "used": 1, "returned": 1}]},
     Command.COMPLETE_TASK: {"number": 1},
+    Command.START_OPERATION: {"number": 1},
+    Command.FINISH_OPERATION: {"number": 1},
+    Command.CHECK_OPERATION: {"number": 1, "result": "passed"},
     Command.RESOLVE: {"resolution_code": "repaired", "cause": "Lubricant lost", "action_taken": "Bearing replaced"},
     Command.DISPUTE: {"cause": "Still howls"},
     Command.CANCEL: {"reason": "Machine is scrapped"},
@@ -147,6 +151,7 @@ def test_a_missing_required_fact_is_refused_by_name(command: Command, fact: str)
         is_on_hold=command is Command.EXTEND_HOLD,
         outcome=Outcome.REPAIRED if state is State.CLOSED else None,
         receiver_ids=(RECEIVER.person_id,),
+        operations=(Operation(1, PHASES[command]),) if command in PHASES else (),
     )
     who = next(step.who for step in TABLE if step.command is command)
     actor = next(actor for actor in (ME, SUPERVISOR, LINK, RECEIVER) if _may(ticket, command, actor, who))
@@ -273,7 +278,7 @@ def test_only_effective_commands_renew_the_activity_clock() -> None:
     effective = {step.command.value for step in TABLE if step.effective}
     assert effective == {
         *("depart", "arrive", "remote_action", "execute", "note", "approval_request", "transfer", "hand_over"),
-        *("use_parts", "complete_task", "resolve"),
+        *("use_parts", "complete_task", "start_operation", "finish_operation", "check_operation", "resolve"),
     }
     old = a_ticket(state=State.DISPATCHED, assignee_id=1, last_effective_at=NOW - DAY)
     assert do(old, Command.ACCEPT, ME).last_effective_at == NOW - DAY

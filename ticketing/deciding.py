@@ -17,7 +17,7 @@ from ticketing.closure import unpassed_gates
 from ticketing.facts import FactValue, check_facts
 from ticketing.lifecycle import TABLE, Command, Condition, Source, Step, Who
 from ticketing.summaries import check_summary
-from ticketing.ticket import RESOLUTION_CODES, Outcome, State, Ticket
+from ticketing.ticket import RESOLUTION_CODES, Outcome, Phase, State, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,12 @@ def _holds(condition: Condition, ticket: Ticket) -> bool:
             return ticket.resolved_at is None
         case Condition.NOT_CONFIRMED:
             return ticket.confirmed_at is None
+        case Condition.OPERATION_TO_START:
+            return _is_next(ticket, Phase.START)
+        case Condition.OPERATION_TO_FINISH:
+            return _is_next(ticket, Phase.FINISH)
+        case Condition.OPERATION_TO_CHECK:
+            return _is_next(ticket, Phase.CHECK)
         case Condition.GATES_PASSED:
             return not unpassed_gates(ticket)
         case Condition.NOT_HEAT_LOCKED:
@@ -172,11 +178,19 @@ def _holds(condition: Condition, ticket: Ticket) -> bool:
             assert_never(condition)
 
 
+def _is_next(ticket: Ticket, phase: Phase) -> bool:
+    return ticket.current_operation is not None and ticket.current_operation.phase is phase
+
+
+_IN_ORDER = "Take the operations in their order; see the ticket's next steps."
 REMEDIES: dict[Condition, tuple[str, str]] = {
     Condition.NOT_ON_HOLD: ("a ticket that is not on hold", "Resume it first."),
     Condition.ON_HOLD: ("a ticket on hold", "There is no hold to end."),
     Condition.NOT_RESOLVED: ("a ticket without a resolution", "A resolution waits for the requester's answer."),
     Condition.RESOLVED: ("a ticket with a resolution", "Submit the resolution first."),
+    Condition.OPERATION_TO_START: ("an operation that is the next to be started", _IN_ORDER),
+    Condition.OPERATION_TO_FINISH: ("an operation that is under way", _IN_ORDER),
+    Condition.OPERATION_TO_CHECK: ("an operation that waits for its check", _IN_ORDER),
     Condition.NOT_CONFIRMED: ("a ticket that is not confirmed yet", "It is confirmed; close it."),
     Condition.NOT_HEAT_LOCKED: ("a ticket that is not among the hottest", "Ask a supervisor to move it."),
     Condition.REOPENABLE: (

@@ -48,6 +48,7 @@ class FactType(StrEnum):
     ATTACHMENT = "attachment"
     FAILURE_MODE = "failure_mode"
     LINES = "lines"
+    OPERATION = "operation"
     TEAM = "team"
     TICKET = "ticket"
     AMOUNT = "amount"
@@ -279,6 +280,7 @@ _PARSERS: dict[FactType, Callable[[Fact, object, datetime], FactValue]] = {
     FactType.ATTACHMENT: _uuid,
     FactType.FAILURE_MODE: _code,
     FactType.LINES: _lines,
+    FactType.OPERATION: _integer,
     FactType.TEAM: _integer,
     FactType.TICKET: _tracking_code,
     FactType.AMOUNT: _amount,

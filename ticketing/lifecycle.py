@@ -52,6 +52,9 @@ class Command(StrEnum):
     RESUME = "resume"
     USE_PARTS = "use_parts"
     COMPLETE_TASK = "complete_task"
+    START_OPERATION = "start_operation"
+    FINISH_OPERATION = "finish_operation"
+    CHECK_OPERATION = "check_operation"
     RESOLVE = "resolve"
     REQUEST_CONFIRMATION = "request_confirmation"
     CONFIRM = "confirm"
@@ -97,6 +100,9 @@ class Condition(StrEnum):
     RESOLVED = "resolved"
     NOT_CONFIRMED = "not_confirmed"
     GATES_PASSED = "gates_passed"
+    OPERATION_TO_START = "operation_to_start"
+    OPERATION_TO_FINISH = "operation_to_finish"
+    OPERATION_TO_CHECK = "operation_to_check"
     NOT_HEAT_LOCKED = "not_heat_locked"
     REOPENABLE = "reopenable"
 
@@ -168,6 +174,9 @@ _FINISHED = Fact(
 _SATISFIED = Fact("satisfied", FactType.BOOLEAN, "Satisfied?", "是否满意？", required=False)
 _COMMENT = Fact("comment", FactType.TEXT, "Comment", "意见", required=False, may_be_brief=True)
 _STILL_WRONG = Fact("cause", FactType.TEXT, "What is still wrong?", "仍存在什么问题？", may_be_brief=True)
+_OPERATION = Fact("number", FactType.OPERATION, "Operation", "工序")
+_CHECK_RESULT = Fact("result", FactType.CHOICE, "Quality check", "质检结果", options=("passed", "failed"))
+_MEASURED = Fact("remark", FactType.TEXT, "What was measured or is wrong", "实测情况或不合格原因", required=False)
 _REASON = Fact("reason", FactType.TEXT, "Reason", "原因")
 _REMOTE = Fact("action", FactType.TEXT, "What was done remotely", "远程操作内容")
 _WHAT = Fact("what", FactType.TEXT, "What needs approval", "申请审批的内容")
@@ -264,6 +273,13 @@ TABLE: tuple[Step, ...] = (
          effective=True),
     Step(C.COMPLETE_TASK, (EXECUTING,), None, (W.ASSIGNEE,), (_TASK, _RESULT, _READING, _REMARK),
          (Condition.NOT_ON_HOLD,), effective=True),
+    # One operation after the other; who worked on it does not check it (storage/effects/producing.py).
+    Step(C.START_OPERATION, (EXECUTING,), None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR), (_OPERATION,),
+         (*AT_WORK, Condition.OPERATION_TO_START), effective=True),
+    Step(C.FINISH_OPERATION, (EXECUTING,), None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR), (_OPERATION,),
+         (*AT_WORK, Condition.OPERATION_TO_FINISH), effective=True),
+    Step(C.CHECK_OPERATION, (EXECUTING,), None, (W.ENGINEER, W.SUPERVISOR, W.PLANNER),
+         (_OPERATION, _CHECK_RESULT, _MEASURED), (*AT_WORK, Condition.OPERATION_TO_CHECK), effective=True),
     Step(C.RESOLVE, (EXECUTING,), None, (W.ASSIGNEE,), (_CODE, _FOUND, _CAUSE, _ACTION, _FINISHED), AT_WORK,
          effective=True, stops=(K.RESOLVE,), summary_required=True,
          records={"resolution_code": S.FACT, "found_failure_mode": S.FACT, "cause": S.FACT, "action_taken": S.FACT,

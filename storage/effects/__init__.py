@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from storage.effects import assigning, checking, ending, joining, moving, working
+from storage.effects import assigning, checking, ending, joining, moving, producing, working
 from storage.effects.case import Case
 from ticketing.lifecycle import Command
 from ticketing.sla import RunningClock
@@ -19,6 +19,9 @@ CHECKS: dict[Command, Callable[[Case], None]] = {
     Command.DISPATCH: assigning.check_dispatch,
     Command.ACCEPT: assigning.check_claim,
     Command.EXECUTE: working.check_execute,
+    Command.START_OPERATION: producing.check_start,
+    Command.FINISH_OPERATION: producing.check_finish,
+    Command.CHECK_OPERATION: producing.check_check,
     Command.HOLD: working.check_review,
     Command.EXTEND_HOLD: working.check_review,
     Command.SPLIT: joining.check_split,
@@ -44,6 +47,9 @@ EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.HOLD: working.hold,
     Command.EXTEND_HOLD: working.extend_hold,
     Command.USE_PARTS: working.use_parts,
+    Command.START_OPERATION: producing.start,
+    Command.FINISH_OPERATION: producing.finish,
+    Command.CHECK_OPERATION: producing.check,
     Command.RESOLVE: ending.make_link,
     Command.REQUEST_CONFIRMATION: ending.make_link,
     Command.CLOSE: ending.close,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
+from ticketing.policy.intake import IntakePolicy, read_intake
 from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
@@ -30,6 +31,7 @@ class Policy:
     hold_pauses: Mapping[HoldReason, frozenset[Clock]]
     priority: PriorityPolicy
     dispatch: DispatchPolicy
+    intake: IntakePolicy
     confirmation_days: int
     lifecycle: LifecyclePolicy
 
@@ -59,6 +61,7 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         hold_pauses=hold_pauses,
         priority=priority,
         dispatch=read_dispatch(table.table("dispatch")),
+        intake=read_intake(table.table("intake")),
         confirmation_days=days,
         lifecycle=read_lifecycle(table.table("lifecycle")),
     )
