@@ -66,6 +66,7 @@ OPTION_LABELS: dict[str, tuple[str, str]] = {
     "shutdown_window": ("Waiting for a shutdown", "等待停机窗口"),
     "ok": ("In order", "正常"),
     "not_applicable": ("Does not apply", "不适用"),
+    "split": ("Split off", "拆分"),
     "related": ("Related", "相关"),
     "causes": ("Causes the other", "引发对方"),
     "duplicates": ("Duplicates the other", "与对方重复"),
