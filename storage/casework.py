@@ -12,11 +12,12 @@ from datetime import datetime
 from uuid import UUID
 
 from psycopg import Connection
+from psycopg.errors import UniqueViolation
 
 from domain.refusals import Refused
 from storage.calendars import working_times
 from storage.closures import open_link, record_answer, use_link
-from storage.effects import CHECKS, EFFECTS
+from storage.effects import CHECKS, CLOCKS, EFFECTS, FIRST
 from storage.effects.case import Case
 from storage.intake import create_report, open_from_prediction
 from storage.notices import tell_about
@@ -33,6 +34,7 @@ from ticketing.lifecycle import OBSERVING, Command
 from ticketing.sla import RunningClock, after_step, ticket_due
 from ticketing.steps import NextStep
 from ticketing.ticket import State, Ticket
+from ticketing.timeline import TimelineEvent
 
 __all__ = [
     "answer_link",
@@ -55,9 +57,15 @@ PEOPLE_COMMANDS = frozenset(Command) - {
     Command.OVERDUE,
     Command.REVIEW,
     Command.REPLAN,
+    Command.LINKED,
+    Command.ABSORB,
 }
 # Only observing, and yet with clocks that moved.
 MOVES_CLOCKS = frozenset({Command.REPLAN})
+
+# The facts that name another ticket, and the commands that may open or end the one ticket of an asset and mode.
+OTHER_TICKET = {Command.LINK: ("other",), Command.MERGE: ("merged_into",)}
+LOCKING_ASSETS = frozenset({Command.CLOSE, Command.CANCEL, Command.MERGE, Command.REOPEN})
 
 
 def run_command(
@@ -102,9 +110,7 @@ def perform(
     now: datetime,
 ) -> str | None:
     """Carry out any command, the system's too; return the secret of a confirmation link if it made one."""
-    if command in (Command.CLOSE, Command.CANCEL):
-        connection.execute(QUERIES["lock_asset_of_ticket"], {"code": code})
-    connection.execute(QUERIES["lock_ticket"], {"code": code})
+    _lock(connection, code, command, facts)
     row, ticket = read_ticket(connection, code)
     if version is not None and version != row.version:
         raise _overtaken(row, version, command, actor)
@@ -118,7 +124,9 @@ def perform(
     told = dict(facts) if actor is SYSTEM and decision.step.observes else as_json(decision.facts)
     if row.assignee_id is not None and decision.after.assignee_id != row.assignee_id:
         told["previous_assignee_id"] = row.assignee_id
-    moves = command in MOVES_CLOCKS or not decision.step.observes
+    if command in FIRST:
+        told.update(FIRST[command](case))
+    moves = command in MOVES_CLOCKS or command in CLOCKS or not decision.step.observes
     after = _move_clocks(case) if moves else decision.after
     event = new_event(
         row.timeline_length + 1,
@@ -131,10 +139,12 @@ def perform(
         facts=told,
         now=now,
     )
-    save_ticket(connection, row, after, event)
+    _save(case, after, event)
     effect = EFFECTS.get(command)
     secret = effect(case) if effect is not None else None
     tell_about(connection, row, after, command, told, now)
+    for follow_up in case.follow_ups:
+        perform(connection, follow_up.code, follow_up.command, None, "", follow_up.facts, SYSTEM, now)
     return secret
 
 
@@ -147,6 +157,39 @@ def replan(connection: Connection, code: str, now: datetime) -> bool:
     if told:
         perform(connection, code, Command.REPLAN, None, "", told, SYSTEM, now)
     return bool(told)
+
+
+def _lock(connection: Connection, code: str, command: Command, facts: Mapping[str, object]) -> None:
+    """Lock the ticket, and the other one that the command names, in the order of their codes.
+
+    Two that link or merge the same pair crosswise would wait for each other for ever if each locked its own first.
+    Whatever may open or end the asset's ticket of a mode locks the asset before, as the desk does.
+    """
+    codes = [code, *(str(facts[name]) for name in OTHER_TICKET.get(command, ()) if name in facts)]
+    if command in LOCKING_ASSETS:
+        connection.execute(QUERIES["lock_assets_of_tickets"], {"codes": codes})
+    connection.execute(QUERIES["lock_tickets"], {"codes": codes})
+
+
+def _save(case: Case, after: Ticket, event: TimelineEvent) -> None:
+    """Save ticket and event; a ticket that would come back beside an open one of its failure mode is refused."""
+    if case.decision.step.command is not Command.REOPEN:
+        save_ticket(case.connection, case.row, after, event)
+        return
+    try:
+        with case.connection.transaction():
+            save_ticket(case.connection, case.row, after, event)
+    except UniqueViolation as violation:
+        if violation.diag.constraint_name != "one_open_ticket":
+            raise
+        asked = {"asset_id": case.row.asset_id, "code": case.row.failure_mode}
+        found = case.connection.execute(QUERIES["open_ticket_of_asset"], asked).fetchone()
+        raise Refused(
+            "already_open",
+            expected=f"no open ticket for the failure mode of {case.row.code}",
+            got=found[0] if found is not None else "one opened at the same time",
+            remedy="Add what you saw as a note to that ticket, and link the two.",
+        ) from None
 
 
 def join_findings(connection: Connection, ticket_id: UUID, finding_ids: Sequence[UUID], now: datetime) -> int:
@@ -228,12 +271,16 @@ def _move_clocks(case: Case) -> Ticket:
         before,
         stops=step.stops,
         starts=step.starts,
+        anew=step.anew,
         ended_hold=hold if ends_hold else None,
         expected_response_at=after.expected_response_at,
         policy=policy,
         now=case.now,
         working=working_times(case.connection, (clock.calendar_id for clock in before)),
     )
+    more = CLOCKS.get(step.command)
+    if more is not None:
+        clocks = more(case, clocks)
     save_clocks(case.connection, case.row.id, _changed(before, clocks))
     if ends_hold:
         case.connection.execute(QUERIES["end_hold"], {"ticket_id": case.row.id, "now": case.now})

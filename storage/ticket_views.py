@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
+from storage.hand_overs import HandOverView
+from storage.links import LinkView, OriginView
 from ticketing.steps import NextStep
 
 
@@ -58,6 +60,7 @@ class TicketRow:
     id: UUID
     code: str
     kind: str
+    channel: str | None
     state: str
     outcome: str | None
     title_en: str
@@ -90,6 +93,8 @@ class TicketRow:
     merged_into_id: UUID | None
     merged_into_code: str | None
     reopened_count: int
+    schedule_id: int | None
+    due_on: date | None
     opened_at: datetime
     due_at: datetime
     failure_expected_at: datetime | None
@@ -167,13 +172,25 @@ class HoldView:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """One line of the checklist; ``done_by`` is a name."""
+    """One line of the checklist; ``done_by`` is a name.
+
+    A task with a unit or limits asks for a reading. ``result`` is ok, failed or not_applicable once it is done;
+    ``opened_code`` names the ticket that a failure opened or joined, where ``opens_ticket`` says that it does.
+    """
 
     number: int
     text_en: str
     text_zh: str
     done_at: datetime | None
     done_by: str | None
+    unit: str | None
+    low_limit: float | None
+    high_limit: float | None
+    opens_ticket: bool
+    result: str | None
+    reading: float | None
+    remark: str | None
+    opened_code: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,8 +314,51 @@ class AnswerView:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupView:
+    """What was looked up about the ticket: pending, done (with its body) or failed."""
+
+    name: str
+    state: str
+    body: Mapping[str, object] | None
+    asked_at: datetime
+    done_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationView:
+    """One operation of a production order: start, finish, check or passed is its phase; people are names."""
+
+    number: int
+    name: str
+    phase: str
+    engineer_id: int | None
+    engineer: str | None
+    quality_check: str
+    started_at: datetime | None
+    started_by: str | None
+    finished_at: datetime | None
+    finished_by: str | None
+    checked_at: datetime | None
+    checked_by: str | None
+    check_result: str | None
+    check_remark: str | None
+    failed_checks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceView:
+    """The record of another system that the ticket is."""
+
+    source: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class TicketDetail:
-    """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link."""
+    """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link.
+
+    ``is_charged``: the warranty was over when the ticket was opened.
+    """
 
     ticket: TicketRow
     is_on_hold: bool
@@ -306,13 +366,20 @@ class TicketDetail:
     clocks: list[ClockView]
     holds: list[HoldView]
     tasks: list[TaskView]
+    operations: list[OperationView]
     bill: list[BillLineView]
+    lookups: list[LookupView]
+    is_charged: bool
+    references: list[ReferenceView]
     dispatch: DispatchView | None
     findings: list[FindingView]
     prediction: PredictionHead | None
     evidence: list[EvidenceView]
     attachments: list[AttachmentView]
     answers: list[AnswerView]
+    hand_overs: list[HandOverView]
+    links: list[LinkView]
+    origins: list[OriginView]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from ticketing.actors import Actor
 from ticketing.closure import unpassed_gates
 from ticketing.deciding import steps_for, unmet
-from ticketing.facts import Fact
+from ticketing.facts import BEST_RATING, Fact, FactType
 from ticketing.lifecycle import Command, Condition, Step
+from ticketing.operations import PHASES, is_turn
 from ticketing.ticket import State, Ticket
 
 LABELS: dict[Command, tuple[str, str]] = {
@@ -16,18 +17,31 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.ACCEPT: ("Accept", "受理"),
     Command.DEPART: ("Depart", "出发"),
     Command.ARRIVE: ("Arrive on site", "到达现场"),
+    Command.REMOTE_ACTION: ("Act remotely", "远程处理"),
     Command.EXECUTE: ("Start work", "开始执行"),
     Command.NOTE: ("Add a note", "添加记录"),
+    Command.APPROVAL_REQUEST: ("Ask for approval", "申请审批"),
+    Command.TRANSFER: ("Transfer to a colleague", "转派同事"),
+    Command.HAND_OVER: ("Hand over to another team", "移交其他班组"),
+    Command.RATE_HAND_OVER: ("Rate the hand-over", "评价移交"),
     Command.HOLD: ("Put on hold", "挂起"),
+    Command.EXTEND_HOLD: ("Move the review date", "调整复查时间"),
     Command.RESUME: ("Resume", "恢复"),
     Command.USE_PARTS: ("Record parts", "登记备件"),
     Command.COMPLETE_TASK: ("Complete a task", "完成任务"),
+    Command.START_OPERATION: ("Start an operation", "开始工序"),
+    Command.FINISH_OPERATION: ("Finish an operation", "完成工序"),
+    Command.CHECK_OPERATION: ("Check an operation", "工序质检"),
     Command.RESOLVE: ("Submit resolution", "提交处理结论"),
     Command.REQUEST_CONFIRMATION: ("Ask for confirmation", "请求确认"),
     Command.CONFIRM: ("Confirm for the requester", "代报修人确认"),
     Command.DISPUTE: ("Not solved", "未解决"),
     Command.CLOSE: ("Close", "关闭"),
     Command.CANCEL: ("Cancel", "取消"),
+    Command.SPLIT: ("Split off a ticket", "拆分工单"),
+    Command.LINK: ("Link to another ticket", "关联其他工单"),
+    Command.MERGE: ("Merge into another ticket", "合并到其他工单"),
+    Command.REOPEN: ("Reopen", "重新打开"),
     Command.VIEW: ("View", "查看"),
     Command.OPEN: ("Opened", "新建"),
     Command.JOIN: ("New evidence joined", "新证据并入"),
@@ -35,6 +49,8 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.OVERDUE: ("Overdue", "超时"),
     Command.REVIEW: ("Hold is due for review", "挂起到期复查"),
     Command.REPLAN: ("Replanned: the calendar changed", "日历变更，重新排期"),
+    Command.LINKED: ("Linked from another ticket", "被其他工单关联"),
+    Command.ABSORB: ("Another ticket merged in", "并入其他工单"),
 }
 
 OPTION_LABELS: dict[str, tuple[str, str]] = {
@@ -42,11 +58,19 @@ OPTION_LABELS: dict[str, tuple[str, str]] = {
     "false_alarm": ("False alarm", "误报"),
     "no_fault_found": ("No fault found", "未发现故障"),
     "deferred": ("Deferred", "延期处理"),
+    "passed": ("Passed", "合格"),
+    "failed": ("Failed", "不合格"),
     "parts": ("Waiting for parts", "等待备件"),
     "requester": ("Waiting for the requester", "等待报修人"),
     "approval": ("Waiting for approval", "等待审批"),
     "access": ("No access", "无法进入现场"),
     "shutdown_window": ("Waiting for a shutdown", "等待停机窗口"),
+    "ok": ("In order", "正常"),
+    "not_applicable": ("Does not apply", "不适用"),
+    "split": ("Split off", "拆分"),
+    "related": ("Related", "相关"),
+    "causes": ("Causes the other", "引发对方"),
+    "duplicates": ("Duplicates the other", "与对方重复"),
 }
 
 # What comes next, state by state, the most advanced first: the first of these that is legal and not blocked is
@@ -59,6 +83,9 @@ PRIMARY: dict[State, tuple[Command, ...]] = {
         Command.RESUME,
         Command.CLOSE,
         Command.CONFIRM,
+        Command.START_OPERATION,
+        Command.FINISH_OPERATION,
+        Command.CHECK_OPERATION,
         Command.COMPLETE_TASK,
         Command.USE_PARTS,
         Command.RESOLVE,
@@ -67,6 +94,7 @@ PRIMARY: dict[State, tuple[Command, ...]] = {
     State.CLOSED: (),
 }
 HIDDEN = (Command.VIEW,)
+RATINGS = tuple(str(rating) for rating in range(1, BEST_RATING + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +139,18 @@ def next_steps(ticket: Ticket, actor: Actor, language: str) -> list[NextStep]:
     Steps that only a passing condition blocks are left out, except to close: its open gates are the to-do list.
     """
     found: list[NextStep] = []
+    seen: set[Command] = set()
     for step in steps_for(ticket, actor):
+        # One who may twice, as assignee and as supervisor, is judged by the first row, as the interpreter does.
+        if step.command in seen:
+            continue
+        seen.add(step.command)
         blocked = unmet(step, ticket)
         if step.command is Command.COMPLETE_TASK and ticket.open_tasks == 0:
+            continue
+        if step.command in PHASES and not is_turn(
+            PHASES[step.command], ticket.current_operation, actor, ticket.site_id
+        ):
             continue
         if step.command in HIDDEN or (blocked and blocked != [Condition.GATES_PASSED]):
             continue
@@ -134,7 +171,8 @@ def _next_step(step: Step, ticket: Ticket, blocked: list[Condition], language: s
 
 
 def _need(fact: Fact, language: str) -> FactNeed:
-    options = [Option(option, OPTION_LABELS.get(option, (option, option))[language == "zh"]) for option in fact.options]
+    choices = fact.options or (RATINGS if fact.type is FactType.RATING else ())
+    options = [Option(option, OPTION_LABELS.get(option, (option, option))[language == "zh"]) for option in choices]
     text = fact.label_zh if language == "zh" else fact.label_en
     return FactNeed(fact.name, fact.type.value, text, fact.required, options)
 

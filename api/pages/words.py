@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from api.i18n import N_
+from api.pages.moving_words import MOVING_FACTS
 from api.pages.trouble_words import TROUBLES as TROUBLES
 
 
@@ -212,6 +213,7 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "respond_due_at": N_("Respond by"),
         "resolve_due_at": N_("Resolve by"),
         "close_due_at": N_("Close by"),
+        **MOVING_FACTS,
     }
 )
 

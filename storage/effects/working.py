@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from domain.refusals import Refused
+from datetime import datetime, timedelta
+
 from storage.effects.case import Case, refuse_fact
 from storage.parts import apply_lines
 from storage.queries import load
@@ -18,6 +19,19 @@ def check_execute(case: Case) -> None:
         raise refuse_fact("attachment_id", f"a photo or log uploaded to {case.row.code}", asked["id"])
 
 
+def check_review(case: Case) -> None:
+    """A wait is looked at again within the days that the policy allows (SPEC T5)."""
+    review_at, days = case.fact("review_at"), case.policy.lifecycle.review_within_days
+    if isinstance(review_at, datetime) and review_at > case.now + timedelta(days=days):
+        raise refuse_fact("review_at", f"a time within {days} days", review_at.isoformat())
+
+
+def extend_hold(case: Case) -> None:
+    """Move the review date of the open hold; when that has passed, people are told again."""
+    parameters = {"ticket_id": case.row.id, "review_at": case.fact("review_at")}
+    case.connection.execute(QUERIES["move_review"], parameters)
+
+
 def hold(case: Case) -> None:
     """Begin the wait."""
     reason, review_at = case.fact("reason"), case.fact("review_at")
@@ -30,20 +44,3 @@ def use_parts(case: Case) -> None:
     lines = case.fact("lines")
     assert isinstance(lines, tuple)
     review_proposals(case.connection, apply_lines(case.connection, case.row.id, lines, case.now), case.now)
-
-
-def complete_task(case: Case) -> None:
-    """Tick a task off, once."""
-    number = case.fact("number")
-    asked = {"ticket_id": case.row.id, "number": number, "person_id": case.actor.person_id, "now": case.now}
-    if case.connection.execute(QUERIES["complete_task"], asked).fetchone() is not None:
-        return
-    done = case.connection.execute(QUERIES["task_done_at"], asked).fetchone()
-    if done is None:
-        raise refuse_fact("number", "a task of the checklist", number)
-    raise Refused(
-        "not_a_legal_step",
-        expected="a task that is still open",
-        got=f"task {number}, done at {done[0].isoformat()}",
-        remedy="Nothing is left to do for it.",
-    )

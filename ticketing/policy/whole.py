@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from ticketing.policy.calendar import Follows, read_sla_calendar
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
+from ticketing.policy.intake import IntakePolicy, read_intake
+from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
 from ticketing.policy.targets import Targets, read_targets
@@ -31,7 +33,9 @@ class Policy:
     hold_pauses: Mapping[HoldReason, frozenset[Clock]]
     priority: PriorityPolicy
     dispatch: DispatchPolicy
+    intake: IntakePolicy
     confirmation_days: int
+    lifecycle: LifecyclePolicy
 
 
 def read_policy(body: Mapping[str, object]) -> Policy:
@@ -60,7 +64,9 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         hold_pauses=hold_pauses,
         priority=priority,
         dispatch=read_dispatch(table.table("dispatch")),
+        intake=read_intake(table.table("intake")),
         confirmation_days=days,
+        lifecycle=read_lifecycle(table.table("lifecycle")),
     )
     table.finish()
     return policy
