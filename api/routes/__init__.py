@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from api.routes import (
     alarms,
+    articles,
     assets,
     attachments,
     backtests,
@@ -15,6 +16,7 @@ from api.routes import (
     confirmation,
     device_credentials,
     devices,
+    drafts,
     feeds,
     findings,
     health,
@@ -33,6 +35,7 @@ from api.routes import (
     retention,
     rule_scores,
     rules,
+    schedules,
     series,
     session,
     sites,
@@ -72,6 +75,9 @@ ROUTERS: Sequence[APIRouter] = (
     intake.router,
     tickets.router,
     attachments.router,
+    schedules.router,
+    articles.router,
+    drafts.router,
     confirmation.router,
     parts.router,
     quarantine.router,
