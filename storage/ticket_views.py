@@ -156,13 +156,25 @@ class HoldView:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """One line of the checklist; ``done_by`` is a name."""
+    """One line of the checklist; ``done_by`` is a name.
+
+    A task with a unit or limits asks for a reading. ``result`` is ok, failed or not_applicable once it is done;
+    ``opened_code`` names the ticket that a failure opened or joined, where ``opens_ticket`` says that it does.
+    """
 
     number: int
     text_en: str
     text_zh: str
     done_at: datetime | None
     done_by: str | None
+    unit: str | None
+    low_limit: float | None
+    high_limit: float | None
+    opens_ticket: bool
+    result: str | None
+    reading: float | None
+    remark: str | None
+    opened_code: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def ticket_detail(
         receiver_ids=receivers_of(connection, row.id),
     )
     ticket = _with_window(connection, row, as_ticket(row, parts))
-    chained = _timeline(connection, row.id)
+    chained, first_broken = _timeline(connection, row.id)
     steps = [
         _with_options(connection, row, parts, step, language)
         for step in next_steps(ticket, actor, language)
@@ -132,7 +132,7 @@ def ticket_detail(
         links=links_of(connection, row.id, actor),
         origins=origins_of(connection, row.id),
         timeline=[_event_view(link) for link in chained],
-        timeline_is_whole=first_break(row.id, chained, row.timeline_length, row.timeline_head) is None,
+        timeline_is_whole=first_broken is None,
         next_steps=steps,
     )
 
@@ -307,9 +307,11 @@ def _filled(connection: Connection, row: TicketRow, parts: _Parts, need: FactNee
     return replace(need, options=options)
 
 
-def _timeline(connection: Connection, ticket_id: UUID) -> list[ChainedEvent]:
+def _timeline(connection: Connection, ticket_id: UUID) -> tuple[list[ChainedEvent], int | None]:
+    """Return the timeline and the number of its first broken event; one look, since a command may come meanwhile."""
     rows = connection.execute(QUERIES["ticket_timeline"], {"ticket_id": ticket_id}).fetchall()
-    return [ChainedEvent(TimelineEvent(*row[:12]), row[12], row[13]) for row in rows]
+    chained = [ChainedEvent(TimelineEvent(*row[:12]), row[12], row[13]) for row in rows if row[0] is not None]
+    return chained, first_break(ticket_id, chained, rows[0][14], rows[0][15])
 
 
 def _event_view(link: ChainedEvent) -> EventView:
@@ -333,8 +335,7 @@ def _event_view(link: ChainedEvent) -> EventView:
 
 def verify_timeline(connection: Connection, code: str) -> int | None:
     """Return the number of the first event that was tampered with, or None when the timeline is whole (SPEC T7)."""
-    row = ticket_row(connection, code)
-    return first_break(row.id, _timeline(connection, row.id), row.timeline_length, row.timeline_head)
+    return _timeline(connection, ticket_row(connection, code).id)[1]
 
 
 def _all(connection: Connection, kind: type[T], query: str, parameters: Mapping[str, object]) -> list[T]:

@@ -24,6 +24,7 @@ FactValue = str | int | float | bool | Decimal | datetime | UUID | tuple[PartLin
 MAX_TEXT = 4_000
 MAX_LINES = 100
 MAX_QUANTITY = 100_000
+MAX_READING = 1e12
 MAX_AMOUNT = Decimal(1_000_000_000)
 BEST_RATING = 5
 LATEST = timedelta(days=180)
@@ -52,6 +53,7 @@ class FactType(StrEnum):
     TICKET = "ticket"
     AMOUNT = "amount"
     RATING = "rating"
+    READING = "reading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,13 @@ def _tracking_code(fact: Fact, value: object, now: datetime) -> str:
     return value
 
 
+def _reading(fact: Fact, value: object, now: datetime) -> float:
+    """Take a measured number, in the unit that the task names."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_READING:
+        raise _invalid(fact, value, f"a number from -{MAX_READING:g} to {MAX_READING:g}")
+    return float(value) + 0.0
+
+
 def _boolean(fact: Fact, value: object, now: datetime) -> bool:
     if not isinstance(value, bool):
         raise _invalid(fact, value, "true or false")
@@ -276,4 +285,5 @@ _PARSERS: dict[FactType, Callable[[Fact, object, datetime], FactValue]] = {
     FactType.TICKET: _tracking_code,
     FactType.AMOUNT: _amount,
     FactType.RATING: _rating,
+    FactType.READING: _reading,
 }

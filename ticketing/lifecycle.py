@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ticketing.checks import CheckResult
 from ticketing.facts import Fact, FactType
 from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, LinkKind, State
 
@@ -160,6 +161,9 @@ _HOLD_REASON = Fact("reason", FactType.CHOICE, "Reason", "原因", options=tuple
 _REVIEW_AT = Fact("review_at", FactType.FUTURE_TIME, "Review date", "复查时间")
 _LINES = Fact("lines", FactType.LINES, "Parts issued, used, returned (totals)", "备件领用、使用、退回（累计）")
 _TASK = Fact("number", FactType.INTEGER, "Task", "任务")
+_RESULT = Fact("result", FactType.CHOICE, "Result", "结果", required=False, options=tuple(CheckResult))
+_READING = Fact("reading", FactType.READING, "Reading", "读数", required=False)
+_REMARK = Fact("remark", FactType.TEXT, "Remark", "备注", required=False, may_be_brief=True)
 _CODE = Fact("resolution_code", FactType.CHOICE, "Resolution", "处理结论", options=tuple(RESOLUTION_CODES))
 _FOUND = Fact("found_failure_mode", FactType.FAILURE_MODE, "Failure mode found", "实际失效模式", required=False)
 _CAUSE = Fact("cause", FactType.TEXT, "Cause", "原因")
@@ -172,7 +176,7 @@ _COMMENT = Fact("comment", FactType.TEXT, "Comment", "意见", required=False, m
 _STILL_WRONG = Fact("cause", FactType.TEXT, "What is still wrong?", "仍存在什么问题？", may_be_brief=True)
 _OPERATION = Fact("number", FactType.OPERATION, "Operation", "工序")
 _CHECK_RESULT = Fact("result", FactType.CHOICE, "Quality check", "质检结果", options=("passed", "failed"))
-_REMARK = Fact("remark", FactType.TEXT, "What was measured or is wrong", "实测情况或不合格原因", required=False)
+_MEASURED = Fact("remark", FactType.TEXT, "What was measured or is wrong", "实测情况或不合格原因", required=False)
 _REASON = Fact("reason", FactType.TEXT, "Reason", "原因")
 _REMOTE = Fact("action", FactType.TEXT, "What was done remotely", "远程操作内容")
 _WHAT = Fact("what", FactType.TEXT, "What needs approval", "申请审批的内容")
@@ -267,14 +271,15 @@ TABLE: tuple[Step, ...] = (
     Step(C.RESUME, WORKING, None, (W.ASSIGNEE, W.SUPERVISOR, W.PLANNER), (), (Condition.ON_HOLD,)),
     Step(C.USE_PARTS, (EXECUTING,), None, (W.ASSIGNEE, W.SUPERVISOR), (_LINES,), (Condition.NOT_ON_HOLD,),
          effective=True),
-    Step(C.COMPLETE_TASK, (EXECUTING,), None, (W.ASSIGNEE,), (_TASK,), (Condition.NOT_ON_HOLD,), effective=True),
+    Step(C.COMPLETE_TASK, (EXECUTING,), None, (W.ASSIGNEE,), (_TASK, _RESULT, _READING, _REMARK),
+         (Condition.NOT_ON_HOLD,), effective=True),
     # One operation after the other; who worked on it does not check it (storage/effects/producing.py).
     Step(C.START_OPERATION, (EXECUTING,), None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR), (_OPERATION,),
          (*AT_WORK, Condition.OPERATION_TO_START), effective=True),
     Step(C.FINISH_OPERATION, (EXECUTING,), None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR), (_OPERATION,),
          (*AT_WORK, Condition.OPERATION_TO_FINISH), effective=True),
     Step(C.CHECK_OPERATION, (EXECUTING,), None, (W.ENGINEER, W.SUPERVISOR, W.PLANNER),
-         (_OPERATION, _CHECK_RESULT, _REMARK), (*AT_WORK, Condition.OPERATION_TO_CHECK), effective=True),
+         (_OPERATION, _CHECK_RESULT, _MEASURED), (*AT_WORK, Condition.OPERATION_TO_CHECK), effective=True),
     Step(C.RESOLVE, (EXECUTING,), None, (W.ASSIGNEE,), (_CODE, _FOUND, _CAUSE, _ACTION, _FINISHED), AT_WORK,
          effective=True, stops=(K.RESOLVE,), summary_required=True,
          records={"resolution_code": S.FACT, "found_failure_mode": S.FACT, "cause": S.FACT, "action_taken": S.FACT,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from storage.effects import assigning, ending, joining, moving, producing, working
+from storage.effects import assigning, checking, ending, joining, moving, producing, working
 from storage.effects.case import Case
 from ticketing.lifecycle import Command
 from ticketing.sla import RunningClock
@@ -33,6 +33,7 @@ CHECKS: dict[Command, Callable[[Case], None]] = {
 }
 FIRST: dict[Command, Callable[[Case], Mapping[str, object]]] = {
     Command.SPLIT: joining.split,
+    Command.COMPLETE_TASK: checking.complete_task,
 }
 CLOCKS: dict[Command, Callable[[Case, tuple[RunningClock, ...]], tuple[RunningClock, ...]]] = {
     Command.ABSORB: joining.absorb,
@@ -46,7 +47,6 @@ EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.HOLD: working.hold,
     Command.EXTEND_HOLD: working.extend_hold,
     Command.USE_PARTS: working.use_parts,
-    Command.COMPLETE_TASK: working.complete_task,
     Command.START_OPERATION: producing.start,
     Command.FINISH_OPERATION: producing.finish,
     Command.CHECK_OPERATION: producing.check,

@@ -39,14 +39,24 @@ def split(case: Case) -> Mapping[str, object]:
         title=str(case.fact("title")),
         description=str(facts.get("description") or ""),
         failure_mode=None if mode is None else str(mode),
+        is_split=True,
         team_id=None if team_id is None else int(str(team_id)),
     )
     case.follow_ups.append(FollowUp(code, Command.LINKED, {"code": row.code, "kind": "split", "by": case.actor.name}))
     return {"split_code": code}
 
 
-def open_beside(case: Case, *, title: str, description: str, failure_mode: str | None, team_id: int | None) -> str:
-    """Open another ticket of the same asset for the same requester, split from this one; return its code."""
+def open_beside(
+    case: Case,
+    *,
+    title: str,
+    description: str,
+    failure_mode: str | None,
+    is_split: bool,
+    title_zh: str | None = None,
+    team_id: int | None = None,
+) -> str:
+    """Open another ticket of the same asset for the same requester; return its code."""
     row = case.row
     request = IntakeRequest(
         channel=Channel.API if case.actor.channel == "api" else Channel.CONSOLE,
@@ -54,12 +64,13 @@ def open_beside(case: Case, *, title: str, description: str, failure_mode: str |
         kind=Kind.CORRECTIVE if row.kind == Kind.PREVENTIVE else Kind(row.kind),
         actor=case.actor,
         title=title,
+        title_zh=title_zh,
         description=description,
         asset_id=row.asset_id,
         failure_mode=failure_mode,
         requester_id=row.requester_id,
         team_id=team_id,
-        parent_id=row.id,
+        parent_id=row.id if is_split else None,
     )
     return open_ticket(case.connection, request, case.now).code
 

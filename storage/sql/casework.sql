@@ -110,22 +110,33 @@ set ended_at = %(now)s
 where ticket_id = %(ticket_id)s
   and ended_at is null
 
+-- name: task_to_complete
+-- Returns a task of the checklist with what it asks for, and when it was done.
+select
+  k.done_at, k.unit, k.low_limit, k.high_limit, k.opens_ticket, k.text_en, k.text_zh, m.code as failure_mode
+from ticket_task k
+left join failure_mode m on m.id = k.failure_mode_id
+where k.ticket_id = %(ticket_id)s
+  and k.number = %(number)s
+
 -- name: complete_task
 -- Completes an open task of the checklist.
 update ticket_task
 set
   done_at = %(now)s,
   done_by = %(person_id)s,
-  result = 'ok'
+  result = %(result)s,
+  reading = %(reading)s,
+  remark = %(remark)s
 where ticket_id = %(ticket_id)s
   and number = %(number)s
   and done_at is null
 returning number
 
--- name: task_done_at
--- When a task of the checklist was done.
-select done_at
-from ticket_task
+-- name: note_opened_ticket
+-- Notes which ticket a failed check opened, or joined.
+update ticket_task
+set opened_ticket_id = (select t.id from ticket t where t.code = %(code)s)
 where ticket_id = %(ticket_id)s
   and number = %(number)s
 

@@ -80,9 +80,12 @@ order by started_at
 
 -- name: ticket_tasks
 -- Returns the checklist of a ticket.
-select k.number, k.text_en, k.text_zh, k.done_at, p.name as done_by
+select
+  k.number, k.text_en, k.text_zh, k.done_at, p.name as done_by, k.unit, k.low_limit, k.high_limit, k.opens_ticket,
+  k.result, k.reading, k.remark, opened.code as opened_code
 from ticket_task k
 left join person p on p.id = k.done_by
+left join ticket opened on opened.id = k.opened_ticket_id
 where k.ticket_id = %(ticket_id)s
 order by k.number
 
@@ -138,13 +141,14 @@ where f.ticket_id = %(ticket_id)s
 order by f.added_at, f.id
 
 -- name: ticket_timeline
--- Returns the timeline of a ticket with its hash chain.
+-- Returns the timeline of a ticket with its hash chain, and what the ticket says of its end at the same moment.
 select
-  number, at, actor_kind, actor_id, actor_name, channel, command, from_state, to_state, effective, summary, facts,
-  previous_hash, hash
-from ticket_event
-where ticket_id = %(ticket_id)s
-order by number
+  e.number, e.at, e.actor_kind, e.actor_id, e.actor_name, e.channel, e.command, e.from_state, e.to_state, e.effective,
+  e.summary, e.facts, e.previous_hash, e.hash, t.timeline_length, t.timeline_head
+from ticket t
+left join ticket_event e on e.ticket_id = t.id
+where t.id = %(ticket_id)s
+order by e.number
 
 -- name: last_dispatch_decision
 -- Returns the newest dispatch decision of a ticket.
