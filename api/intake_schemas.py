@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 from api.schemas import Asked, Key, Line, LowWord, PartNumber, Prose, Told, without_nul
 from storage.articles import Article, FoundArticle
 from storage.intaking.refusals import IntakeRefusal
+from ticketing.intake import PlannedTask
 
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Manuscript = Annotated[str, StringConstraints(max_length=50_000), AfterValidator(without_nul)]
@@ -17,10 +18,23 @@ Reference = Annotated[str, StringConstraints(min_length=1, max_length=64, patter
 
 
 class NewTask(Asked):
-    """One line of a checklist. Without Chinese words the English ones stand for both."""
+    """One line of a checklist; without Chinese words the English ones stand for both.
+
+    A check with a ``unit`` takes a reading; outside its limits it has failed, and with ``opens_ticket``
+    opens a ticket.
+    """
 
     text_en: Line
     text_zh: Line | None = None
+    unit: Annotated[str, StringConstraints(min_length=1, max_length=16, strip_whitespace=True)] | None = None
+    low_limit: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    high_limit: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    opens_ticket: bool = False
+
+    def planned(self) -> PlannedTask:
+        """Return the task as intake takes it."""
+        text_zh = self.text_zh or self.text_en
+        return PlannedTask(self.text_en, text_zh, self.unit, self.low_limit, self.high_limit, self.opens_ticket)
 
 
 class NewOperation(Asked):

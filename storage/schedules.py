@@ -16,10 +16,11 @@ from domain.refusals import Refused
 from domain.working_time import WorkingCalendar
 from storage.calendars import read_calendar
 from storage.intake import open_ticket
+from storage.intaking.planning import as_json, task_of
 from storage.intaking.refusals import keep_refusal
 from storage.queries import load
 from ticketing.actors import SYSTEM
-from ticketing.intake import Channel, IntakeRequest, PlannedTask
+from ticketing.intake import Channel, IntakeRequest, PlannedTask, check_tasks
 from ticketing.scheduling import (
     CalendarPlan,
     Meter,
@@ -106,7 +107,7 @@ class _Look:
     title_zh: str
     description: str
     team_id: int | None
-    checklist: list[dict[str, str]]
+    checklist: list[dict[str, object]]
     unit: str | None
     every: int | None
     first_on: date | None
@@ -167,6 +168,7 @@ def add_schedule(
     now: datetime,
 ) -> int:
     """Add a schedule and return its id; a meter or a team that is not the asset's is refused."""
+    check_tasks(work.checklist)
     _check_team(connection, asset_id, work.team_id)
     values: dict[str, object] = dict.fromkeys(
         ("unit", "every", "first_on", "lead_days", "next_number", "series_id", "every_amount", "counted")
@@ -191,6 +193,7 @@ def add_schedule(
 
 def change_schedule(connection: Connection, schedule: Schedule, work: Work, *, version: int) -> None:
     """Change what a schedule's work is; refused as ``stale_record`` when it is no longer as it was read."""
+    check_tasks(work.checklist)
     _check_team(connection, schedule.asset_id, work.team_id)
     asked = {**_values(work), "id": schedule.id, "version": version}
     if connection.execute(QUERIES["update_schedule"], asked).fetchone() is None:
@@ -274,7 +277,7 @@ def _open(connection: Connection, look: _Look, found: _Found, now: datetime) -> 
         team_id=look.team_id,
         schedule_id=look.id,
         due_on=found.due_on,
-        tasks=tuple(PlannedTask(**task) for task in look.checklist),
+        tasks=tuple(task_of(task) for task in look.checklist),
     )
     try:
         with connection.transaction():
@@ -322,7 +325,7 @@ def _working_days(calendar: WorkingCalendar, zone: ZoneInfo) -> Callable[[date],
 
 
 def _values(work: Work) -> dict[str, object]:
-    tasks = [{"text_en": task.text_en, "text_zh": task.text_zh} for task in work.checklist]
+    tasks = [as_json(task) for task in work.checklist]
     return {
         "title_en": work.title_en,
         "title_zh": work.title_zh,

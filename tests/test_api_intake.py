@@ -1,4 +1,4 @@
-"""Intake over HTTP: every way in, refused requests kept with a receipt, schedules, articles and drafts (SPEC T8, T10)."""
+"""Intake over HTTP: every way in, refused requests kept, schedules, articles and drafts (SPEC T8, T10, Q3)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,9 @@ from ticketing.scheduling import CalendarPlan, Unit
 from ticketing.ticket import State
 
 WEEKLY = CalendarPlan(Unit.WEEK, 1, date(2026, 3, 2), 0)
-WORK = Work("Grease the bearings", "轴承加脂", "Both ends", None, (PlannedTask("Grease", "加脂"),))
+WORK = Work(
+    "Grease the bearings", "轴承加脂", "Both ends", None, (PlannedTask("Grease", "加脂", "g", 5.0, 20.0, True),)
+)
 
 
 def a_schedule(connection: Connection, house: House, plan: CalendarPlan | MeterPlan = WEEKLY, work: Work = WORK) -> int:
@@ -72,7 +74,9 @@ def test_a_round_opens_an_inspection_with_its_checklist_and_its_day(pool: Connec
             "轴承加脂",
             date(2026, 3, 2),
         )
-        assert [(task.text_en, task.text_zh) for task in detail.tasks] == [("Grease", "加脂")]
+        assert [(task.text_en, task.text_zh, task.unit, task.low_limit, task.high_limit) for task in detail.tasks] == [
+            ("Grease", "加脂", "g", 5.0, 20.0)
+        ]
         assert ticket.requester_name == "Requester"
         assert carry(connection, house, code, State.EXECUTING).ticket.state == "executing"
 
@@ -253,6 +257,8 @@ def test_a_meter_or_a_team_of_somebody_else_is_refused(pool: ConnectionPool) -> 
         wrong: list[tuple[CalendarPlan | MeterPlan, Work]] = [
             (MeterPlan(foreign, 10.0), WORK),
             (WEEKLY, Work("Check", "检查", "", 999_999, ())),
+            (WEEKLY, Work("Check", "检查", "", None, (PlannedTask("Read", "读数", "mm", 2.0, 1.0),))),
+            (WEEKLY, Work("Check", "检查", "", None, (PlannedTask("Read", "读数", None, 2.0, None),))),
         ]
         for plan, work in wrong:
             with pytest.raises(Refused) as caught:

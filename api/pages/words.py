@@ -235,6 +235,10 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "opened_at": N_("Opened"),
         "requester": N_("Requester"),
         "description": N_("Description"),
+        "operation": N_("Operation"),
+        "channel": N_("Came in by"),
+        "source": N_("Source system"),
+        "external_ref": N_("Number in the source system"),
         "result": N_("Result"),
         "reading": N_("Reading"),
         "unit": N_("Unit"),
@@ -268,6 +272,9 @@ CHANNELS: Mapping[str, str] = MappingProxyType(
         "link": N_("confirmation link"),
         "desk": N_("automatic"),
         "device": N_("equipment"),
+        "qr": N_("QR label"),
+        "integration": N_("another system"),
+        "schedule": N_("schedule"),
     }
 )
 

@@ -18,7 +18,7 @@ from api.schedule_schemas import ChangedWork, NewSchedule, Schedules, ScheduleSh
 from api.schemas import Key
 from storage import schedules
 from storage.schedules import MeterPlan, Schedule, Work
-from ticketing.intake import PlannedTask, invalid
+from ticketing.intake import invalid
 from ticketing.scheduling import CalendarPlan, Unit
 
 router = APIRouter(prefix=BASE_PATH, tags=["schedules"])
@@ -97,7 +97,7 @@ def _work(body: WorkShape) -> Work:
         title_zh=body.title_zh or body.title_en,
         description=body.description,
         team_id=body.team_id,
-        checklist=tuple(PlannedTask(task.text_en, task.text_zh or task.text_en) for task in body.checklist),
+        checklist=tuple(task.planned() for task in body.checklist),
     )
 
 
