@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from api.i18n import N_
+from api.pages.intake_words import INTAKE_CHANNELS, INTAKE_FACTS
+from api.pages.moving_words import MOVING_FACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,34 +217,8 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "line_stopped": N_("Line stopped"),
         "failure_mode": N_("Failure mode"),
         "clock": N_("Clock"),
-        "title": N_("Title"),
-        "action": N_("Done remotely"),
-        "what": N_("To be approved"),
-        "amount": N_("Amount"),
-        "team_id": N_("Team"),
-        "asked": N_("What is asked"),
-        "history": N_("Done so far"),
-        "serial_number": N_("Serial number"),
-        "requester_contact": N_("How to reach the requester"),
-        "rating": N_("Rating"),
-        "other": N_("Other ticket"),
-        "code": N_("Other ticket"),
-        "kind": N_("How they belong together"),
-        "by": N_("By"),
-        "split_code": N_("Ticket split off"),
-        "merged_into": N_("Merged into"),
-        "opened_code": N_("Ticket that it opened"),
-        "opened_at": N_("Opened"),
-        "requester": N_("Requester"),
-        "description": N_("Description"),
-        "operation": N_("Operation"),
-        "channel": N_("Came in by"),
-        "source": N_("Source system"),
-        "external_ref": N_("Number in the source system"),
-        "result": N_("Result"),
-        "reading": N_("Reading"),
-        "unit": N_("Unit"),
-        "remark": N_("Remark"),
+        **MOVING_FACTS,
+        **INTAKE_FACTS,
     }
 )
 
@@ -272,9 +248,7 @@ CHANNELS: Mapping[str, str] = MappingProxyType(
         "link": N_("confirmation link"),
         "desk": N_("automatic"),
         "device": N_("equipment"),
-        "qr": N_("QR label"),
-        "integration": N_("another system"),
-        "schedule": N_("schedule"),
+        **INTAKE_CHANNELS,
     }
 )
 
