@@ -175,7 +175,7 @@ _FINISHED = Fact(
 _SATISFIED = Fact("satisfied", FactType.BOOLEAN, "Satisfied?", "是否满意？", required=False)
 _COMMENT = Fact("comment", FactType.TEXT, "Comment", "意见", required=False, may_be_brief=True)
 _STILL_WRONG = Fact("cause", FactType.TEXT, "What is still wrong?", "仍存在什么问题？", may_be_brief=True)
-_OPERATION = Fact("number", FactType.OPERATION, "Operation", "工序")
+_OPERATION = Fact("operation", FactType.OPERATION, "Operation", "工序")
 _CHECK_RESULT = Fact("result", FactType.CHOICE, "Quality check", "质检结果", options=("passed", "failed"))
 _MEASURED = Fact("remark", FactType.TEXT, "What was measured or is wrong", "实测情况或不合格原因", required=False)
 _REASON = Fact("reason", FactType.TEXT, "Reason", "原因")

@@ -15,6 +15,7 @@ from ticketing.steps import OPTION_LABELS, label
 
 # What the opening event keeps for machines and for proof; the page shows it elsewhere.
 NOT_TOLD = frozenset({"title", "due", "prediction_id"})
+CODES = {"clock": words.CLOCKS, "channel": words.CHANNELS}
 PERSON_FACTS = ("assignee_id", "previous_assignee_id")
 
 
@@ -68,8 +69,8 @@ def _value(name: str, value: object, detail: TicketDetail, reader: Reader) -> st
         return ""
     if name == "priority":
         return f"P{value}"
-    if name == "clock":
-        return reader.translate(words.CLOCKS.get(str(value), str(value)))
+    if name in CODES:
+        return reader.translate(CODES[name].get(str(value), str(value)))
     if isinstance(value, bool):
         return reader.translate("Yes" if value else "No")
     if name == "team_id":
@@ -80,14 +81,20 @@ def _value(name: str, value: object, detail: TicketDetail, reader: Reader) -> st
         return str(len(value))
     if name == "attachment_id":
         return next((file.file_name for file in detail.attachments if str(file.id) == value), str(value))
-    if name == "number":
-        return next((_task(task, reader) for task in detail.tasks if task.number == value), str(value))
+    if name in ("number", "operation"):
+        return _work(name, value, detail, reader)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "; ".join(_line(line, reader) for line in value)
     text = str(value)
     if text in OPTION_LABELS:
         return OPTION_LABELS[text][reader.language is Language.ZH]
     return _time(text, reader.zone) if name.endswith("_at") else text
+
+
+def _work(name: str, value: object, detail: TicketDetail, reader: Reader) -> str:
+    if name == "operation":
+        return next((f"{one.number} {one.name}" for one in detail.operations if one.number == value), str(value))
+    return next((_task(task, reader) for task in detail.tasks if task.number == value), str(value))
 
 
 def _task(task: object, reader: Reader) -> str:

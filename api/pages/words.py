@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from api.i18n import N_
+from api.pages.intake_words import INTAKE_CHANNELS, INTAKE_FACTS
 from api.pages.moving_words import MOVING_FACTS
 from api.pages.trouble_words import TROUBLES as TROUBLES
 
@@ -214,6 +215,7 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "resolve_due_at": N_("Resolve by"),
         "close_due_at": N_("Close by"),
         **MOVING_FACTS,
+        **INTAKE_FACTS,
     }
 )
 
@@ -253,6 +255,7 @@ CHANNELS: Mapping[str, str] = MappingProxyType(
         "link": N_("confirmation link"),
         "desk": N_("automatic"),
         "device": N_("equipment"),
+        **INTAKE_CHANNELS,
     }
 )
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from api.routes import (
     alarms,
+    articles,
     assets,
     attachments,
     backtests,
@@ -16,6 +17,7 @@ from api.routes import (
     confirmation,
     device_credentials,
     devices,
+    drafts,
     feeds,
     findings,
     health,
@@ -34,6 +36,7 @@ from api.routes import (
     retention,
     rule_scores,
     rules,
+    schedules,
     series,
     session,
     sites,
@@ -74,6 +77,9 @@ ROUTERS: Sequence[APIRouter] = (
     intake.router,
     tickets.router,
     attachments.router,
+    schedules.router,
+    articles.router,
+    drafts.router,
     confirmation.router,
     parts.router,
     quarantine.router,

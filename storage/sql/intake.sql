@@ -126,13 +126,14 @@ where m.id = %(failure_mode_id)s
 
 -- name: add_own_tasks
 -- Puts the request's own tasks on the checklist of a new ticket, after those of the failure mode.
-insert into ticket_task (ticket_id, number, text_en, text_zh)
+insert into ticket_task (ticket_id, number, text_en, text_zh, unit, low_limit, high_limit, opens_ticket)
 select
   %(ticket_id)s,
-  (select coalesce(max(k.number), 0) from ticket_task k where k.ticket_id = %(ticket_id)s) + task.number,
-  task.text_en,
-  task.text_zh
-from unnest(%(texts_en)s::text[], %(texts_zh)s::text[]) with ordinality as task (text_en, text_zh, number)
+  (select coalesce(max(k.number), 0) from ticket_task k where k.ticket_id = %(ticket_id)s) + row_number() over (),
+  task.text_en, task.text_zh, task.unit, task.low_limit, task.high_limit, task.opens_ticket
+from jsonb_to_recordset(%(tasks)s) as task (
+  text_en text, text_zh text, unit text, low_limit double precision, high_limit double precision, opens_ticket boolean
+)
 
 -- name: add_operations
 -- Puts the operations of a production order on a new ticket, in their order.
