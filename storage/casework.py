@@ -14,6 +14,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from domain.refusals import Refused
+from storage.breaker import judge_site
 from storage.calendars import working_times
 from storage.closures import open_link, record_answer, use_link
 from storage.effects import CHECKS, EFFECTS
@@ -128,6 +129,8 @@ def perform(
     effect = EFFECTS.get(command)
     secret = effect(case) if effect is not None else None
     tell_about(connection, row, after, command, told, now)
+    if row.priority == 0 and (ticket.state is State.CLOSED) != (after.state is State.CLOSED):
+        judge_site(connection, row.site_id, now)
     return secret
 
 

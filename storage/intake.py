@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 
 from domain.ids import uuid7
 from domain.refusals import Refused
+from storage.breaker import judge_site
 from storage.calendars import read_calendar
 from storage.notices import tell_about
 from storage.policies import policy_in_force
@@ -218,6 +219,8 @@ def _open(
     _prepare(connection, ticket_id, new, now)
     stored, ticket = read_ticket(connection, code)
     tell_about(connection, stored, ticket, Command.OPEN, facts, now)
+    if priority.level == 0:
+        judge_site(connection, asset.site_id, now)
     return code
 
 
