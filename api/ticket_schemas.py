@@ -35,6 +35,7 @@ class TicketShape(Told):
     id: UUID
     code: str
     kind: str
+    channel: str | None
     state: str
     outcome: str | None
     title_en: str

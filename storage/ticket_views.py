@@ -58,6 +58,7 @@ class TicketRow:
     id: UUID
     code: str
     kind: str
+    channel: str | None
     state: str
     outcome: str | None
     title_en: str

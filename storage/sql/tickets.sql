@@ -38,7 +38,7 @@ limit %(limit)s
 -- name: read_ticket
 -- Returns everything about one ticket that is one row.
 select
-  t.id, t.code, t.kind, t.state, t.outcome, t.title_en, t.title_zh, t.description, t.priority, t.priority_reason,
+  t.id, t.code, t.kind, t.channel, t.state, t.outcome, t.title_en, t.title_zh, t.description, t.priority, t.priority_reason,
   t.policy_id, t.site_id, s.name as site_name, s.calendar_id,
   a.id as asset_id, a.tag as asset_tag, a.name as asset_name, a.asset_type_id,
   m.code as failure_mode, m.name_en as failure_mode_en, m.name_zh as failure_mode_zh,
