@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field, JsonValue, StringConstraints
 
 from api.schemas import Asked, Facts, Key, Line, Prose, Told
+from storage.hand_overs import HandOverView
 from storage.ticket_views import (
     AnswerView,
     AttachmentView,
@@ -61,6 +62,12 @@ class TicketShape(Told):
     requester_name: str | None
     assignee_id: int | None
     assignee_name: str | None
+    team_id: int | None
+    team_name: str | None
+    line_stopped: bool
+    parent_code: str | None
+    merged_into_code: str | None
+    reopened_count: int
     opened_at: datetime
     due_at: datetime
     failure_expected_at: datetime | None
@@ -103,6 +110,7 @@ class TicketAnswer(Told):
     evidence: list[EvidenceView]
     attachments: list[AttachmentView]
     answers: list[AnswerView]
+    hand_overs: list[HandOverView]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]

@@ -17,7 +17,7 @@ from domain.refusals import Refused
 from storage.breaker import judge_site
 from storage.calendars import working_times
 from storage.closures import open_link, record_answer, use_link
-from storage.effects import CHECKS, EFFECTS
+from storage.effects import CHECKS, CLOCKS, EFFECTS, FIRST
 from storage.effects.case import Case
 from storage.intake import create_report, open_from_prediction
 from storage.notices import tell_about
@@ -113,7 +113,10 @@ def perform(
     told = dict(facts) if actor is SYSTEM and decision.step.observes else as_json(decision.facts)
     if row.assignee_id is not None and decision.after.assignee_id != row.assignee_id:
         told["previous_assignee_id"] = row.assignee_id
-    after = decision.after if decision.step.observes else _move_clocks(case)
+    if command in FIRST:
+        told.update(FIRST[command](case))
+    moves = command in CLOCKS or not decision.step.observes
+    after = _move_clocks(case) if moves else decision.after
     event = new_event(
         row.timeline_length + 1,
         actor=actor,
@@ -219,6 +222,9 @@ def _move_clocks(case: Case) -> Ticket:
         now=case.now,
         working=working_times(case.connection, (clock.calendar_id for clock in before)),
     )
+    more = CLOCKS.get(step.command)
+    if more is not None:
+        clocks = more(case, clocks)
     save_clocks(case.connection, case.row.id, _changed(before, clocks))
     if ends_hold:
         case.connection.execute(QUERIES["end_hold"], {"ticket_id": case.row.id, "now": case.now})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from storage.hand_overs import HandOverView
 from ticketing.steps import NextStep
 
 
@@ -298,6 +299,7 @@ class TicketDetail:
     evidence: list[EvidenceView]
     attachments: list[AttachmentView]
     answers: list[AnswerView]
+    hand_overs: list[HandOverView]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]

@@ -12,6 +12,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from domain.refusals import Refused
+from storage.hand_overs import hand_overs_of, receivers_of, teams_to_choose
 from storage.policies import read_policy_version
 from storage.queries import load
 from storage.ticket_views import (
@@ -93,6 +94,7 @@ def ticket_detail(
         tasks=_all(connection, TaskView, "ticket_tasks", key),
         bill=_all(connection, BillLineView, "ticket_bill", key),
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
+        receiver_ids=receivers_of(connection, row.id),
     )
     ticket = as_ticket(row, parts)
     chained = _timeline(connection, row.id)
@@ -111,6 +113,7 @@ def ticket_detail(
         evidence=_all(connection, EvidenceView, "ticket_evidence", {"prediction_id": row.prediction_id}),
         attachments=parts.attachments,
         answers=_all(connection, AnswerView, "ticket_answers", key),
+        hand_overs=hand_overs_of(connection, row.id),
         timeline=[_event_view(link) for link in chained],
         timeline_is_whole=first_break(row.id, chained, row.timeline_length, row.timeline_head) is None,
         next_steps=steps,
@@ -127,6 +130,7 @@ def read_ticket(connection: Connection, code: str) -> tuple[TicketRow, Ticket]:
         tasks=_all(connection, TaskView, "ticket_tasks", key),
         bill=_all(connection, BillLineView, "ticket_bill", key),
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
+        receiver_ids=receivers_of(connection, row.id),
     )
     return row, as_ticket(row, parts)
 
@@ -172,6 +176,7 @@ class _Parts:
     tasks: list[TaskView]
     bill: list[BillLineView]
     attachments: list[AttachmentView]
+    receiver_ids: tuple[int, ...]
 
 
 def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
@@ -211,6 +216,7 @@ def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
         open_tasks=sum(task.done_at is None for task in parts.tasks),
         unreconciled_parts=tuple(line.part_number for line in parts.bill if line.issued != line.used + line.returned),
         attachments=len(parts.attachments),
+        receiver_ids=parts.receiver_ids,
     )
 
 
@@ -242,6 +248,8 @@ def _filled(connection: Connection, row: TicketRow, parts: _Parts, need: FactNee
         case FactType.PERSON:
             people = connection.execute(QUERIES["site_engineers"], {"site_id": row.site_id}).fetchall()
             options = [Option(str(person_id), name) for person_id, name in people]
+        case FactType.TEAM:
+            options = [Option(str(team_id), name) for team_id, name in teams_to_choose(connection, row.id)]
         case FactType.FAILURE_MODE:
             asked = {"asset_type_id": row.asset_type_id}
             modes = connection.execute(QUERIES["modes_of_asset_type"], asked).fetchall()

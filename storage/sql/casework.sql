@@ -80,6 +80,15 @@ set
 insert into hold (ticket_id, started_at, reason, review_at)
 values (%(ticket_id)s, %(now)s, %(reason)s, %(review_at)s)
 
+-- name: move_review
+-- Moves the review date of the open hold of a ticket; one that was told of is told of again.
+update hold
+set
+  review_at = %(review_at)s,
+  noticed_at = null
+where ticket_id = %(ticket_id)s
+  and ended_at is null
+
 -- name: end_hold
 -- Ends the hold of a ticket, if it has one.
 update hold
@@ -92,7 +101,8 @@ where ticket_id = %(ticket_id)s
 update ticket_task
 set
   done_at = %(now)s,
-  done_by = %(person_id)s
+  done_by = %(person_id)s,
+  result = 'ok'
 where ticket_id = %(ticket_id)s
   and number = %(number)s
   and done_at is null

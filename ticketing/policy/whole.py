@@ -14,6 +14,7 @@ from ticketing.policy.breaker import BreakerPolicy, read_breaker
 from ticketing.policy.control import ControlPolicy, read_control
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
 from ticketing.policy.heat import HeatPolicy, read_heat
+from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
 from ticketing.policy.score import ScorePolicy, read_score
@@ -38,6 +39,7 @@ class Policy:
     control: ControlPolicy
     dispatch: DispatchPolicy
     confirmation_days: int
+    lifecycle: LifecyclePolicy
 
 
 def read_policy(body: Mapping[str, object]) -> Policy:
@@ -70,6 +72,7 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         control=read_control(table.table("control")),
         dispatch=read_dispatch(table.table("dispatch")),
         confirmation_days=days,
+        lifecycle=read_lifecycle(table.table("lifecycle")),
     )
     table.finish()
     return policy
