@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from storage.breaker import Breaker
 from storage.hand_overs import HandOverView
+from ticketing.heat import Heat
 from ticketing.steps import NextStep
 
 
@@ -83,6 +85,8 @@ class TicketRow:
     prediction_id: UUID | None
     requester_id: int | None
     requester_name: str | None
+    requester_tier: str
+    priority_override: int | None
     assignee_id: int | None
     assignee_name: str | None
     team_id: int | None
@@ -284,7 +288,10 @@ class AnswerView:
 
 @dataclass(frozen=True, slots=True)
 class TicketDetail:
-    """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link."""
+    """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link.
+
+    ``dispatch_blocked_by`` is the site's breaker while it keeps this new ticket from being dispatched (SPEC S6).
+    """
 
     ticket: TicketRow
     is_on_hold: bool
@@ -303,4 +310,6 @@ class TicketDetail:
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]
+    heat: Heat | None = None
+    dispatch_blocked_by: Breaker | None = None
     confirmation_url_secret: str | None = None

@@ -160,6 +160,8 @@ def _holds(condition: Condition, ticket: Ticket) -> bool:
             return not unpassed_gates(ticket)
         case Condition.NOT_HEAT_LOCKED:
             return not ticket.is_heat_locked
+        case Condition.OVERRIDDEN:
+            return ticket.is_overridden
         case _:
             assert_never(condition)
 
@@ -171,6 +173,7 @@ REMEDIES: dict[Condition, tuple[str, str]] = {
     Condition.RESOLVED: ("a ticket with a resolution", "Submit the resolution first."),
     Condition.NOT_CONFIRMED: ("a ticket that is not confirmed yet", "It is confirmed; close it."),
     Condition.NOT_HEAT_LOCKED: ("a ticket that is not among the hottest", "Ask a supervisor to move it."),
+    Condition.OVERRIDDEN: ("a ticket whose priority a person set", "Its priority follows its score already."),
 }
 
 

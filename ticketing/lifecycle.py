@@ -33,7 +33,7 @@ from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, St
 
 
 class Command(StrEnum):
-    """What can be done to a ticket. The last six are the system's own."""
+    """What can be done to a ticket. The last seven are the system's own."""
 
     DISPATCH = "dispatch"
     ACCEPT = "accept"
@@ -57,12 +57,15 @@ class Command(StrEnum):
     DISPUTE = "dispute"
     CLOSE = "close"
     CANCEL = "cancel"
+    OVERRIDE_PRIORITY = "override_priority"
+    END_OVERRIDE = "end_override"
     VIEW = "view"
     OPEN = "open"
     JOIN = "join"
     UNASSIGNED = "unassigned"
     OVERDUE = "overdue"
     REVIEW = "review"
+    REPRIORITISE = "reprioritise"
 
 
 class Who(StrEnum):
@@ -91,6 +94,7 @@ class Condition(StrEnum):
     NOT_CONFIRMED = "not_confirmed"
     GATES_PASSED = "gates_passed"
     NOT_HEAT_LOCKED = "not_heat_locked"
+    OVERRIDDEN = "overridden"
 
 
 class Source(StrEnum):
@@ -150,6 +154,7 @@ _FINISHED = Fact(
 _SATISFIED = Fact("satisfied", FactType.BOOLEAN, "Satisfied?", "是否满意？", required=False)
 _COMMENT = Fact("comment", FactType.TEXT, "Comment", "意见", required=False, may_be_brief=True)
 _STILL_WRONG = Fact("cause", FactType.TEXT, "What is still wrong?", "仍存在什么问题？", may_be_brief=True)
+_LEVEL = Fact("level", FactType.CHOICE, "Priority", "优先级", options=("P0", "P1", "P2", "P3", "P4"))
 _REASON = Fact("reason", FactType.TEXT, "Reason", "原因")
 _REMOTE = Fact("action", FactType.TEXT, "What was done remotely", "远程操作内容")
 _WHAT = Fact("what", FactType.TEXT, "What needs approval", "申请审批的内容")
@@ -245,10 +250,14 @@ TABLE: tuple[Step, ...] = (
          records={"closed_at": S.NOW, "outcome": S.RESOLUTION}),
     Step(C.CANCEL, OPEN_STATES, CLOSED, (W.SUPERVISOR, W.PLANNER), (_REASON,), stops=(*SLA_CLOCKS, K.PROMISE),
          records={"closed_at": S.NOW, "outcome": S.CANCELLED}),
+    # What a person set stays, whatever the score says, until somebody ends it (SPEC S1).
+    Step(C.OVERRIDE_PRIORITY, OPEN_STATES, None, (W.SUPERVISOR, W.PLANNER), (_LEVEL, _REASON)),
+    Step(C.END_OVERRIDE, OPEN_STATES, None, (W.SUPERVISOR, W.PLANNER), (), (Condition.OVERRIDDEN,)),
     Step(C.VIEW, tuple(State), None, PEOPLE, observes=True),
     Step(C.JOIN, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     Step(C.UNASSIGNED, (NEW,), None, (W.SYSTEM,), observes=True),
     Step(C.OVERDUE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     Step(C.REVIEW, WORKING, None, (W.SYSTEM,), (), (Condition.ON_HOLD,), observes=True),
+    Step(C.REPRIORITISE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
 )
 # fmt: on

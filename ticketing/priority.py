@@ -140,7 +140,8 @@ def priority_of(priority: PriorityPolicy, score: ScorePolicy, inputs: PriorityIn
 
 def is_moved(before: float | None, after: float, least_move: float) -> bool:
     """Say whether a score moved by more than the share ``least_move`` of what it was; one that is not known did."""
-    return before is None or abs(after - before) > least_move * abs(before)
+    # Scores have three decimals; what is less than that comes from the arithmetic of floats.
+    return before is None or abs(after - before) > least_move * abs(before) + 0.0005
 
 
 def _severity(rules: PriorityPolicy, inputs: PriorityInputs) -> Factor:

@@ -34,12 +34,15 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.DISPUTE: ("Not solved", "未解决"),
     Command.CLOSE: ("Close", "关闭"),
     Command.CANCEL: ("Cancel", "取消"),
+    Command.OVERRIDE_PRIORITY: ("Set the priority", "设定优先级"),
+    Command.END_OVERRIDE: ("Let the score decide again", "恢复按评分定级"),
     Command.VIEW: ("View", "查看"),
     Command.OPEN: ("Opened", "新建"),
     Command.JOIN: ("New evidence joined", "新证据并入"),
     Command.UNASSIGNED: ("Nobody fits", "无人可派"),
     Command.OVERDUE: ("Overdue", "超时"),
     Command.REVIEW: ("Hold is due for review", "挂起到期复查"),
+    Command.REPRIORITISE: ("Scored again", "重新评分"),
 }
 
 OPTION_LABELS: dict[str, tuple[str, str]] = {
@@ -52,6 +55,7 @@ OPTION_LABELS: dict[str, tuple[str, str]] = {
     "approval": ("Waiting for approval", "等待审批"),
     "access": ("No access", "无法进入现场"),
     "shutdown_window": ("Waiting for a shutdown", "等待停机窗口"),
+    **{f"P{level}": (f"P{level}", f"P{level}") for level in range(5)},
 }
 
 # What comes next, state by state, the most advanced first: the first of these that is legal and not blocked is

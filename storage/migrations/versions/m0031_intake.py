@@ -3,7 +3,7 @@
 from storage.migrations.plain_sql import run
 
 revision = "0031"
-down_revision = "0029"
+down_revision = "0030"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from storage.migrations.plain_sql import run
 
 revision = "0032"
-down_revision = "0029"
+down_revision = "0031"
 
 
 def upgrade() -> None:
