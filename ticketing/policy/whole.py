@@ -17,6 +17,7 @@ from ticketing.policy.heat import HeatPolicy, read_heat
 from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
+from ticketing.policy.rescore import RescorePolicy, read_rescore
 from ticketing.policy.score import ScorePolicy, read_score
 from ticketing.policy.targets import Targets, read_targets
 from ticketing.ticket import Clock, HoldReason
@@ -34,6 +35,7 @@ class Policy:
     hold_pauses: Mapping[HoldReason, frozenset[Clock]]
     priority: PriorityPolicy
     score: ScorePolicy
+    rescore: RescorePolicy
     heat: HeatPolicy
     breaker: BreakerPolicy
     control: ControlPolicy
@@ -67,6 +69,7 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         hold_pauses=hold_pauses,
         priority=priority,
         score=read_score(table.table("score")),
+        rescore=read_rescore(table.table("rescore")),
         heat=read_heat(table.table("heat")),
         breaker=read_breaker(table.table("breaker")),
         control=read_control(table.table("control")),
