@@ -24,12 +24,15 @@ from runtime.settings import Settings
 from storage import evidence_packs, service_alarms
 from storage.alarms import end_due_shelvings
 from storage.database import open_pool
+from storage.lookups import fill_next_lookup
 
 ASSESS_EVERY_S = 0.25
 FREEZE_EVERY_S = 1.0
 UNSHELVE_EVERY_S = 5.0
-# One call freezes at most so many packs, then lets the desk's other work have its turn.
+LOOK_UP_EVERY_S = 1.0
+# One call freezes or fills at most so many, then lets the desk's other work have its turn.
 PACKS_PER_CALL = 50
+LOOKUPS_PER_CALL = 50
 DISPATCH_EVERY_S = 5.0
 SWEEP_EVERY_S = 5.0
 PRIORITISE_EVERY_S = 15.0
@@ -77,6 +80,14 @@ def _freeze(pool: ConnectionPool, clock: Clock) -> int:
     return PACKS_PER_CALL
 
 
+def _look_up(pool: ConnectionPool, clock: Clock) -> int:
+    for done in range(LOOKUPS_PER_CALL):
+        with pool.connection() as connection:
+            if not fill_next_lookup(connection, clock.now()):
+                return done
+    return LOOKUPS_PER_CALL
+
+
 def _unshelve(pool: ConnectionPool, clock: Clock) -> int:
     with pool.connection() as connection:
         return end_due_shelvings(connection, clock.now())
@@ -85,6 +96,7 @@ def _unshelve(pool: ConnectionPool, clock: Clock) -> int:
 JOBS: tuple[Job, ...] = (
     Job("assess", ASSESS_EVERY_S, assess_due),
     Job("freeze", FREEZE_EVERY_S, _freeze),
+    Job("look_up", LOOK_UP_EVERY_S, _look_up),
     Job("unshelve", UNSHELVE_EVERY_S, _unshelve),
     Job("dispatch", DISPATCH_EVERY_S, _dispatch),
     Job("sweep", SWEEP_EVERY_S, _sweep),

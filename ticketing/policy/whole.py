@@ -14,6 +14,7 @@ from ticketing.policy.breaker import BreakerPolicy, read_breaker
 from ticketing.policy.control import ControlPolicy, read_control
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
 from ticketing.policy.heat import HeatPolicy, read_heat
+from ticketing.policy.intake import IntakePolicy, read_intake
 from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
@@ -40,6 +41,7 @@ class Policy:
     breaker: BreakerPolicy
     control: ControlPolicy
     dispatch: DispatchPolicy
+    intake: IntakePolicy
     confirmation_days: int
     lifecycle: LifecyclePolicy
 
@@ -74,6 +76,7 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         breaker=read_breaker(table.table("breaker")),
         control=read_control(table.table("control")),
         dispatch=read_dispatch(table.table("dispatch")),
+        intake=read_intake(table.table("intake")),
         confirmation_days=days,
         lifecycle=read_lifecycle(table.table("lifecycle")),
     )
