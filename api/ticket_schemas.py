@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field, JsonValue, StringConstraints
 
 from api.schemas import Asked, Facts, Prose, Told
+from storage.breaker import Breaker
 from storage.hand_overs import HandOverView
 from storage.links import LinkView
 from storage.ticket_views import (
@@ -28,6 +29,7 @@ from storage.ticket_views import (
     TaskView,
     TicketSummary,
 )
+from ticketing.heat import Heat
 from ticketing.steps import NextStep
 
 TicketCode = Annotated[str, StringConstraints(pattern=r"^[DPSI][0-9]{6}$")]
@@ -64,6 +66,8 @@ class TicketShape(Told):
     prediction_id: UUID | None
     requester_id: int | None
     requester_name: str | None
+    requester_tier: str
+    priority_override: int | None
     assignee_id: int | None
     assignee_name: str | None
     schedule_id: int | None
@@ -126,7 +130,8 @@ class TicketAnswer(Told):
     ``expected`` is when it will be resolved by how long others took; null when resolved, or with nothing learned yet.
     ``confirmation_url_secret`` is there only in the answer to the command that made the link, to be shown as a QR
     code; it is not kept anywhere. A pending look-up is filled within seconds; ``is_charged`` says that the warranty
-    was over when the ticket was opened.
+    was over when the ticket was opened. ``dispatch_blocked_by`` is the site's breaker while it keeps this new ticket
+    from being dispatched: what is frozen since when, and by which open P0.
     """
 
     ticket: TicketShape
@@ -153,6 +158,8 @@ class TicketAnswer(Told):
     timeline_is_whole: bool
     next_steps: list[NextStep]
     expected: ExpectedView | None
+    heat: Heat | None = None
+    dispatch_blocked_by: Breaker | None = None
     confirmation_url_secret: str | None = None
 
 

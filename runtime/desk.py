@@ -18,6 +18,7 @@ from psycopg_pool import ConnectionPool
 from domain.clock import Clock
 from runtime.assessing import assess_due
 from runtime.measuring import disks, measured
+from runtime.prioritising import prioritise_round
 from runtime.rounds import dispatch_round, replan_round, sweep_round
 from runtime.settings import Settings
 from storage import evidence_packs, service_alarms
@@ -38,6 +39,7 @@ SCHEDULES_PER_CALL = 50
 DISPATCH_EVERY_S = 5.0
 SWEEP_EVERY_S = 5.0
 REPLAN_EVERY_S = 15.0
+PRIORITISE_EVERY_S = 15.0
 WATCH_EVERY_S = 5.0
 BEAT_EVERY_S = 5.0
 # After an error a job rests, so that a database that is away is not asked a thousand times a second.
@@ -66,6 +68,11 @@ def _dispatch(pool: ConnectionPool, clock: Clock) -> int:
 
 def _sweep(pool: ConnectionPool, clock: Clock) -> int:
     sweep_round(pool, clock.now())
+    return 0
+
+
+def _prioritise(pool: ConnectionPool, clock: Clock) -> int:
+    prioritise_round(pool, clock.now())
     return 0
 
 
@@ -111,6 +118,7 @@ JOBS: tuple[Job, ...] = (
     Job("dispatch", DISPATCH_EVERY_S, _dispatch),
     Job("sweep", SWEEP_EVERY_S, _sweep),
     Job("replan", REPLAN_EVERY_S, _replan),
+    Job("prioritise", PRIORITISE_EVERY_S, _prioritise),
 )
 
 

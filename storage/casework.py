@@ -15,6 +15,8 @@ from psycopg import Connection
 from psycopg.errors import UniqueViolation
 
 from domain.refusals import Refused
+from storage import priorities
+from storage.breaker import judge_site
 from storage.calendars import working_times
 from storage.closures import open_link, record_answer, use_link
 from storage.effects import CHECKS, CLOCKS, EFFECTS, FIRST
@@ -44,6 +46,7 @@ __all__ = [
     "open_from_prediction",
     "open_link",
     "perform",
+    "reprioritise",
     "run_command",
 ]
 
@@ -57,6 +60,7 @@ PEOPLE_COMMANDS = frozenset(Command) - {
     Command.OVERDUE,
     Command.REVIEW,
     Command.REPLAN,
+    Command.REPRIORITISE,
     Command.LINKED,
     Command.ABSORB,
 }
@@ -66,6 +70,8 @@ MOVES_CLOCKS = frozenset({Command.REPLAN})
 # The facts that name another ticket, and the commands that may open or end the one ticket of an asset and mode.
 OTHER_TICKET = {Command.LINK: ("other",), Command.MERGE: ("merged_into",)}
 LOCKING_ASSETS = frozenset({Command.CLOSE, Command.CANCEL, Command.MERGE, Command.REOPEN})
+# After these a ticket is scored again: evidence came, or the requester complained (SPEC S1).
+RESCORED = frozenset({Command.JOIN, Command.ABSORB, Command.NOTE, Command.DISPUTE, Command.REOPEN})
 
 
 def run_command(
@@ -111,11 +117,11 @@ def perform(
 ) -> str | None:
     """Carry out any command, the system's too; return the secret of a confirmation link if it made one."""
     _lock(connection, code, command, facts)
-    row, ticket = read_ticket(connection, code)
+    row, ticket = read_ticket(connection, code, now)
     if version is not None and version != row.version:
         raise _overtaken(row, version, command, actor)
     if command not in OBSERVING and replan(connection, code, now):
-        row, ticket = read_ticket(connection, code)
+        row, ticket = read_ticket(connection, code, now)
     decision = decide(ticket, command, facts, actor, now, summary=summary)
     case = Case(connection, row, decision, actor, now)
     check = CHECKS.get(command)
@@ -143,8 +149,12 @@ def perform(
     effect = EFFECTS.get(command)
     secret = effect(case) if effect is not None else None
     tell_about(connection, row, after, command, told, now)
+    if row.priority == 0 and (ticket.state is State.CLOSED) != (after.state is State.CLOSED):
+        judge_site(connection, row.site_id, now)
     for follow_up in case.follow_ups:
         perform(connection, follow_up.code, follow_up.command, None, "", follow_up.facts, SYSTEM, now)
+    if command in RESCORED and not decision.step.effective:
+        reprioritise(connection, code, command.value, now)
     return secret
 
 
@@ -157,6 +167,22 @@ def replan(connection: Connection, code: str, now: datetime) -> bool:
     if told:
         perform(connection, code, Command.REPLAN, None, "", told, SYSTEM, now)
     return bool(told)
+
+
+def reprioritise(connection: Connection, code: str, cause: str, now: datetime) -> bool:
+    """Score an open ticket by what is known now; say whether its priority moved (SPEC S1).
+
+    Only a new level, or a score that moved by more than the policy's share, is told on the timeline and changes the
+    ticket: the look alone leaves no trace.
+    """
+    connection.execute(QUERIES["lock_ticket"], {"code": code})
+    row = ticket_row(connection, code)
+    change = None if row.state == State.CLOSED else priorities.change_of(connection, row, now)
+    if change is None:
+        return False
+    perform(connection, code, Command.REPRIORITISE, None, "", change.as_facts(cause), SYSTEM, now)
+    priorities.apply(connection, row, change.after, now)
+    return True
 
 
 def _lock(connection: Connection, code: str, command: Command, facts: Mapping[str, object]) -> None:

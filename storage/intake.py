@@ -33,13 +33,14 @@ from storage.intaking.records import (
 from storage.lookups import ask_lookups
 from storage.notices import tell_about
 from storage.policies import policy_in_force
+from storage.priorities import Subject, after_opening, score_new
 from storage.queries import load
 from storage.tickets import read_ticket
 from storage.timelines import append, new_event, save_clocks
 from ticketing.actors import SYSTEM, Actor
 from ticketing.intake import ORIGIN_OF, Channel, IntakeRequest, check_request
 from ticketing.lifecycle import Command
-from ticketing.priority import Priority, priority_of
+from ticketing.priority import Priority
 from ticketing.sla import RunningClock, open_clocks, ticket_due
 from ticketing.ticket import Kind
 from ticketing.timeline import ChainedEvent, chain, genesis
@@ -165,14 +166,10 @@ def create_report(
 def _open(connection: Connection, accepted: _Accepted) -> Opened | None:
     request, asset, now = accepted.request, accepted.asset, accepted.now
     policy_id, policy = policy_in_force(connection)
-    priority = priority_of(
-        policy,
-        failure_mode=accepted.mode.code if accepted.mode else None,
-        severity=accepted.mode.severity if accepted.mode else None,
-        criticality=asset.criticality,
-        tier=asset.tier,
-        line_stopped=request.line_stopped,
+    subject = Subject(
+        asset.id, accepted.mode_id, accepted.requester_id, request.prediction_id, None, request.line_stopped
     )
+    priority = score_new(connection, policy, subject, now)
     calendar_id = calendar_of_ticket(connection, policy, asset.site_id, accepted.requester_id)
     calendar = read_calendar(connection, calendar_id)
     clocks = open_clocks(policy, priority.level, asset.tier, now, calendar_id, calendar)
@@ -197,8 +194,9 @@ def _open(connection: Connection, accepted: _Accepted) -> Opened | None:
     append(connection, ticket_id, link)
     save_clocks(connection, ticket_id, clocks)
     _prepare(connection, ticket_id, accepted)
-    stored, ticket = read_ticket(connection, code)
+    stored, ticket = read_ticket(connection, code, now)
     tell_about(connection, stored, ticket, Command.OPEN, facts, now)
+    after_opening(connection, stored, priority, now)
     return Opened(ticket_id, code, is_new=True)
 
 

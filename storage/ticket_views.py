@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from storage.breaker import Breaker
 from storage.hand_overs import HandOverView
 from storage.links import LinkView, OriginView
+from ticketing.heat import Heat
 from ticketing.steps import NextStep
 
 
@@ -84,6 +86,8 @@ class TicketRow:
     prediction_id: UUID | None
     requester_id: int | None
     requester_name: str | None
+    requester_tier: str
+    priority_override: int | None
     assignee_id: int | None
     assignee_name: str | None
     team_id: int | None
@@ -357,7 +361,8 @@ class ReferenceView:
 class TicketDetail:
     """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link.
 
-    ``is_charged``: the warranty was over when the ticket was opened.
+    ``is_charged``: the warranty was over when the ticket was opened. ``dispatch_blocked_by`` is the site's breaker
+    while it keeps this new ticket from being dispatched (SPEC S6).
     """
 
     ticket: TicketRow
@@ -384,4 +389,6 @@ class TicketDetail:
     timeline_is_whole: bool
     next_steps: list[NextStep]
     expected: ExpectedView | None = None
+    heat: Heat | None = None
+    dispatch_blocked_by: Breaker | None = None
     confirmation_url_secret: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from domain.refusals import Refused
+from storage.breaker import blocking
 from storage.eta import expected_resolution
 from storage.hand_overs import hand_overs_of, receivers_of, teams_to_choose
 from storage.links import links_of, origins_of, tickets_to_join
@@ -19,6 +20,7 @@ from storage.lookups import lookups_for
 from storage.operations import OperationRow
 from storage.policies import read_policy_version
 from storage.queries import load
+from storage.standing import with_policy
 from storage.ticket_views import (
     AnswerView,
     AttachmentView,
@@ -43,6 +45,7 @@ from ticketing.actors import Actor, Role
 from ticketing.closure import unpassed_gates
 from ticketing.facts import FactType
 from ticketing.lifecycle import Command
+from ticketing.policy.whole import Policy
 from ticketing.sla import Hold, RunningClock, state_of
 from ticketing.steps import FactNeed, NextStep, Option, next_steps
 from ticketing.ticket import Clock, HoldReason, Kind, Outcome, State, Ticket
@@ -104,7 +107,8 @@ def ticket_detail(
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
         receiver_ids=receivers_of(connection, row.id),
     )
-    ticket = _with_window(connection, row, as_ticket(row, parts))
+    policy = read_policy_version(connection, row.policy_id)
+    ticket, heat = with_policy(as_ticket(row, parts), row, open_hold(parts.holds), policy, now)
     chained, first_broken = _timeline(connection, row.id)
     steps = [
         _with_options(connection, row, parts, step, language)
@@ -116,7 +120,7 @@ def ticket_detail(
         ticket=row,
         is_on_hold=ticket.is_on_hold,
         gates=[gate.value for gate in unpassed_gates(ticket)] if ticket.state is State.EXECUTING else [],
-        clocks=_clock_views(connection, row, parts, now),
+        clocks=_clock_views(row, parts, policy, now),
         holds=parts.holds,
         tasks=parts.tasks,
         operations=[operation.view for operation in parts.operations],
@@ -137,11 +141,13 @@ def ticket_detail(
         timeline_is_whole=first_broken is None,
         next_steps=steps,
         expected=_expected(connection, row, parts, now),
+        heat=heat,
+        dispatch_blocked_by=blocking(connection, row.site_id, row.priority) if ticket.state is State.NEW else None,
     )
 
 
-def read_ticket(connection: Connection, code: str) -> tuple[TicketRow, Ticket]:
-    """Return the stored row and the ticket as its rules see it."""
+def read_ticket(connection: Connection, code: str, now: datetime) -> tuple[TicketRow, Ticket]:
+    """Return the stored row and the ticket as its rules see it at ``now``: what is hot stays with its engineer."""
     row = ticket_row(connection, code)
     key = {"ticket_id": row.id}
     parts = _Parts(
@@ -153,7 +159,8 @@ def read_ticket(connection: Connection, code: str) -> tuple[TicketRow, Ticket]:
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
         receiver_ids=receivers_of(connection, row.id),
     )
-    return row, _with_window(connection, row, as_ticket(row, parts))
+    policy = read_policy_version(connection, row.policy_id)
+    return row, with_policy(as_ticket(row, parts), row, open_hold(parts.holds), policy, now)[0]
 
 
 def read_clocks(connection: Connection, ticket_id: UUID) -> list[ClockRow]:
@@ -238,6 +245,7 @@ def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
         open_tasks=sum(task.done_at is None for task in parts.tasks),
         unreconciled_parts=tuple(line.part_number for line in parts.bill if line.issued != line.used + line.returned),
         attachments=len(parts.attachments),
+        is_overridden=row.priority_override is not None,
         operations=tuple(operation.as_rule for operation in parts.operations),
         receiver_ids=parts.receiver_ids,
     )
@@ -251,21 +259,12 @@ def _expected(connection: Connection, row: TicketRow, parts: _Parts, now: dateti
     return expected_resolution(connection, row.id, resolve.calendar_id, resolve.started_at, now)
 
 
-def _with_window(connection: Connection, row: TicketRow, ticket: Ticket) -> Ticket:
-    """Say until when a closed ticket can be reopened, by the policy it was opened under."""
-    if ticket.closed_at is None:
-        return ticket
-    days = read_policy_version(connection, row.policy_id).lifecycle.reopen_within_days
-    return replace(ticket, reopens_until=ticket.closed_at + timedelta(days=days))
-
-
 def _is_staff(actor: Actor, site_id: str) -> bool:
     """Say whether the actor may see other people's tickets at a site: whoever is more there than a requester."""
     return any(actor.holds(role, site_id) for role in Role if role is not Role.REQUESTER)
 
 
-def _clock_views(connection: Connection, row: TicketRow, parts: _Parts, now: datetime) -> list[ClockView]:
-    policy = read_policy_version(connection, row.policy_id)
+def _clock_views(row: TicketRow, parts: _Parts, policy: Policy, now: datetime) -> list[ClockView]:
     hold = open_hold(parts.holds)
     return [
         ClockView(

@@ -55,6 +55,7 @@ GOOD_FACTS: Mapping[Command, Mapping[str, object]] = {
     Command.RESOLVE: {"resolution_code": "repaired", "cause": "Lubricant lost", "action_taken": "Bearing replaced"},
     Command.DISPUTE: {"cause": "Still howls"},
     Command.CANCEL: {"reason": "Machine is scrapped"},
+    Command.OVERRIDE_PRIORITY: {"level": "P1", "reason": "The customer ships on Friday"},
     Command.SPLIT: {"title": "Coupling is loose too", "failure_mode": "misalignment"},
     Command.LINK: {"other": "D000002", "kind": "related"},
     Command.MERGE: {"merged_into": "D000002"},
@@ -446,7 +447,7 @@ def test_observing_keeps_the_version() -> None:
 def test_next_steps_are_exactly_what_the_table_accepts() -> None:
     tickets = [a_ticket(state=state, assignee_id=1 if state is not State.NEW else None) for state in State]
     tickets += [executing(is_on_hold=True), executing(resolved_at=NOW), executing(resolved_at=NOW, confirmed_at=NOW)]
-    tickets += [executing(is_heat_locked=True), executing(receiver_ids=(7,))]
+    tickets += [executing(is_heat_locked=True), executing(receiver_ids=(7,)), executing(is_overridden=True)]
     for ticket in tickets:
         for actor in (ME, OTHER, SUPERVISOR, PLANNER, REQUESTER, LINK, RECEIVER):
             offered = {step.command for step in next_steps(ticket, actor, "en") if not step.blocked_by}

@@ -6,7 +6,7 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
@@ -151,35 +151,27 @@ def _is(who: Who, actor: Actor, ticket: Ticket) -> bool:
 
 
 def _holds(condition: Condition, ticket: Ticket) -> bool:
-    match condition:
-        case Condition.ON_HOLD:
-            return ticket.is_on_hold
-        case Condition.NOT_ON_HOLD:
-            return not ticket.is_on_hold
-        case Condition.RESOLVED:
-            return ticket.resolved_at is not None
-        case Condition.NOT_RESOLVED:
-            return ticket.resolved_at is None
-        case Condition.NOT_CONFIRMED:
-            return ticket.confirmed_at is None
-        case Condition.OPERATION_TO_START:
-            return _is_next(ticket, Phase.START)
-        case Condition.OPERATION_TO_FINISH:
-            return _is_next(ticket, Phase.FINISH)
-        case Condition.OPERATION_TO_CHECK:
-            return _is_next(ticket, Phase.CHECK)
-        case Condition.GATES_PASSED:
-            return not unpassed_gates(ticket)
-        case Condition.NOT_HEAT_LOCKED:
-            return not ticket.is_heat_locked
-        case Condition.REOPENABLE:
-            return ticket.outcome in RESOLUTION_CODES
-        case _:
-            assert_never(condition)
+    return _HOLDS[condition](ticket)
 
 
 def _is_next(ticket: Ticket, phase: Phase) -> bool:
     return ticket.current_operation is not None and ticket.current_operation.phase is phase
+
+
+_HOLDS: Mapping[Condition, Callable[[Ticket], bool]] = {
+    Condition.ON_HOLD: lambda ticket: ticket.is_on_hold,
+    Condition.NOT_ON_HOLD: lambda ticket: not ticket.is_on_hold,
+    Condition.RESOLVED: lambda ticket: ticket.resolved_at is not None,
+    Condition.NOT_RESOLVED: lambda ticket: ticket.resolved_at is None,
+    Condition.NOT_CONFIRMED: lambda ticket: ticket.confirmed_at is None,
+    Condition.OPERATION_TO_START: lambda ticket: _is_next(ticket, Phase.START),
+    Condition.OPERATION_TO_FINISH: lambda ticket: _is_next(ticket, Phase.FINISH),
+    Condition.OPERATION_TO_CHECK: lambda ticket: _is_next(ticket, Phase.CHECK),
+    Condition.GATES_PASSED: lambda ticket: not unpassed_gates(ticket),
+    Condition.NOT_HEAT_LOCKED: lambda ticket: not ticket.is_heat_locked,
+    Condition.OVERRIDDEN: lambda ticket: ticket.is_overridden,
+    Condition.REOPENABLE: lambda ticket: ticket.outcome in RESOLUTION_CODES,
+}
 
 
 _IN_ORDER = "Take the operations in their order; see the ticket's next steps."
@@ -193,6 +185,7 @@ REMEDIES: dict[Condition, tuple[str, str]] = {
     Condition.OPERATION_TO_CHECK: ("an operation that waits for its check", _IN_ORDER),
     Condition.NOT_CONFIRMED: ("a ticket that is not confirmed yet", "It is confirmed; close it."),
     Condition.NOT_HEAT_LOCKED: ("a ticket that is not among the hottest", "Ask a supervisor to move it."),
+    Condition.OVERRIDDEN: ("a ticket whose priority a person set", "Its priority follows its score already."),
     Condition.REOPENABLE: (
         "a ticket that was closed with a resolution",
         "One that was cancelled or merged stays so; report the fault anew.",

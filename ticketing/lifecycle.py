@@ -34,7 +34,7 @@ from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, Li
 
 
 class Command(StrEnum):
-    """What can be done to a ticket. The last nine are the system's own."""
+    """What can be done to a ticket. From ``OPEN`` on they are the system's own."""
 
     DISPATCH = "dispatch"
     ACCEPT = "accept"
@@ -61,6 +61,8 @@ class Command(StrEnum):
     DISPUTE = "dispute"
     CLOSE = "close"
     CANCEL = "cancel"
+    OVERRIDE_PRIORITY = "override_priority"
+    END_OVERRIDE = "end_override"
     SPLIT = "split"
     LINK = "link"
     MERGE = "merge"
@@ -72,6 +74,7 @@ class Command(StrEnum):
     OVERDUE = "overdue"
     REVIEW = "review"
     REPLAN = "replan"
+    REPRIORITISE = "reprioritise"
     LINKED = "linked"
     ABSORB = "absorb"
 
@@ -105,6 +108,7 @@ class Condition(StrEnum):
     OPERATION_TO_FINISH = "operation_to_finish"
     OPERATION_TO_CHECK = "operation_to_check"
     NOT_HEAT_LOCKED = "not_heat_locked"
+    OVERRIDDEN = "overridden"
     REOPENABLE = "reopenable"
 
 
@@ -176,6 +180,7 @@ _SATISFIED = Fact("satisfied", FactType.BOOLEAN, "Satisfied?", "是否满意？"
 _COMMENT = Fact("comment", FactType.TEXT, "Comment", "意见", required=False, may_be_brief=True)
 _STILL_WRONG = Fact("cause", FactType.TEXT, "What is still wrong?", "仍存在什么问题？", may_be_brief=True)
 _OPERATION = Fact("operation", FactType.OPERATION, "Operation", "工序")
+_LEVEL = Fact("level", FactType.CHOICE, "Priority", "优先级", options=("P0", "P1", "P2", "P3", "P4"))
 _CHECK_RESULT = Fact("result", FactType.CHOICE, "Quality check", "质检结果", options=("passed", "failed"))
 _MEASURED = Fact("remark", FactType.TEXT, "What was measured or is wrong", "实测情况或不合格原因", required=False)
 _REASON = Fact("reason", FactType.TEXT, "Reason", "原因")
@@ -297,6 +302,9 @@ TABLE: tuple[Step, ...] = (
          records={"closed_at": S.NOW, "outcome": S.RESOLUTION}),
     Step(C.CANCEL, OPEN_STATES, CLOSED, (W.SUPERVISOR, W.PLANNER), (_REASON,), stops=(*SLA_CLOCKS, K.PROMISE),
          records={"closed_at": S.NOW, "outcome": S.CANCELLED}),
+    # What a person set stays, whatever the score says, until somebody ends it (SPEC S1).
+    Step(C.OVERRIDE_PRIORITY, OPEN_STATES, None, (W.SUPERVISOR, W.PLANNER), (_LEVEL, _REASON)),
+    Step(C.END_OVERRIDE, OPEN_STATES, None, (W.SUPERVISOR, W.PLANNER), (), (Condition.OVERRIDDEN,)),
     Step(C.SPLIT, OPEN_STATES, None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR, W.PLANNER),
          (_TITLE, _DESCRIPTION, _OTHER_MODE, _OTHER_TEAM)),
     Step(C.LINK, tuple(State), None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR, W.PLANNER), (_OTHER_TICKET, _LINK_KIND),
@@ -317,6 +325,7 @@ TABLE: tuple[Step, ...] = (
     # The other end of a link, a split, a failed check; and the survivor's side of a merge.
     Step(C.LINKED, tuple(State), None, (W.SYSTEM,), observes=True),
     Step(C.ABSORB, OPEN_STATES, None, (W.SYSTEM,), observes=True),
+    Step(C.REPRIORITISE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
 )
 # fmt: on
 OBSERVING = frozenset(step.command for step in TABLE if step.observes)

@@ -113,9 +113,9 @@ class Ticket:
 
     ``evidence_at`` and ``work_finished_at`` are equipment time, all others wall time. ``is_on_hold``,
     ``open_tasks``, ``unreconciled_parts``, ``attachments`` and ``operations`` are read from its other records.
-    ``is_heat_locked``: among the hottest, which only a supervisor moves (SPEC S5). ``receiver_ids`` are the people
-    who may rate a hand-over of it (SPEC T9). ``merged_into`` is the code of the ticket that goes on in its stead;
-    ``reopens_until`` is when a closed one can be reopened no longer.
+    ``is_heat_locked``: among the hottest, which only a supervisor moves (SPEC S5). ``is_overridden``: a person set its
+    priority (SPEC S1). ``receiver_ids`` are the people who may rate a hand-over of it (SPEC T9). ``merged_into`` is the
+    code of the ticket that goes on in its stead; ``reopens_until`` is when a closed one can be reopened no longer.
     """
 
     id: UUID
@@ -155,6 +155,7 @@ class Ticket:
     attachments: int = 0
     operations: tuple[Operation, ...] = ()
     is_heat_locked: bool = False
+    is_overridden: bool = False
     receiver_ids: tuple[int, ...] = ()
 
     @property

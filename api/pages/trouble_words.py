@@ -61,6 +61,11 @@ TROUBLES: Mapping[str, Trouble] = MappingProxyType(
             N_("The official holidays of the calendar {subject} are known until {until} only."),
             N_("Update the service once they are announced, or enter the days into the calendar."),
         ),
+        "escalation_late": Trouble(
+            N_("Escalations late"),
+            N_("{steps} rungs of escalations at site {subject} are overdue and nothing takes them."),
+            N_("See whether the process desk runs; its log says why a step fails."),
+        ),
         "disk_filling": Trouble(
             N_("Disk filling"),
             N_("The disk of {subject} is {percent} % full."),

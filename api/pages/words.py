@@ -199,6 +199,7 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "found_failure_mode": N_("Failure mode found"),
         "cause": N_("Cause"),
         "action_taken": N_("Action taken"),
+        "level": N_("Priority"),
         "work_finished_at": N_("Work finished"),
         "satisfied": N_("Satisfied"),
         "solved": N_("Solved"),
@@ -245,7 +246,23 @@ SCORE_UNITS: Mapping[str, str] = MappingProxyType({"km": N_("km"), "tickets": N_
 
 # The factors of the priority's score.
 FACTORS: Mapping[str, str] = MappingProxyType(
-    {"severity": N_("severity"), "criticality": N_("criticality"), "requester_tier": N_("requester's tier")}
+    {
+        "severity": N_("severity"),
+        "finding": N_("gravest finding"),
+        "criticality": N_("criticality"),
+        "scope": N_("scope"),
+        "situation": N_("critical window"),
+        "requester_tier": N_("requester's tier"),
+        "history": N_("history"),
+    }
+)
+
+HEAT: Mapping[str, Word] = MappingProxyType(
+    {
+        "cool": Word(N_("cool"), "down", "grey"),
+        "warm": Word(N_("warm"), "up", "warn"),
+        "hot": Word(N_("hot"), "alarm", "bad"),
+    }
 )
 
 CHANNELS: Mapping[str, str] = MappingProxyType(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from storage.effects import assigning, checking, ending, joining, moving, producing, working
+from storage.effects import assigning, checking, ending, joining, moving, prioritising, producing, working
 from storage.effects.case import Case
 from ticketing.lifecycle import Command
 from ticketing.sla import RunningClock
@@ -30,6 +30,7 @@ CHECKS: dict[Command, Callable[[Case], None]] = {
     Command.TRANSFER: moving.check_transfer,
     Command.HAND_OVER: moving.check_hand_over,
     Command.RESOLVE: ending.check_resolve,
+    Command.OVERRIDE_PRIORITY: prioritising.check_override,
 }
 FIRST: dict[Command, Callable[[Case], Mapping[str, object]]] = {
     Command.SPLIT: joining.split,
@@ -54,6 +55,8 @@ EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.REQUEST_CONFIRMATION: ending.make_link,
     Command.CLOSE: ending.close,
     Command.CANCEL: ending.cancel,
+    Command.OVERRIDE_PRIORITY: prioritising.override,
+    Command.END_OVERRIDE: prioritising.end_override,
     Command.LINK: joining.link,
     Command.MERGE: joining.merge,
     Command.REOPEN: joining.reopen,

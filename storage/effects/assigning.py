@@ -5,6 +5,7 @@ from __future__ import annotations
 from domain.refusals import Refused
 from storage.dispatching import engineer_for, job_of, lock_assignment
 from storage.effects.case import Case, refuse_fact
+from storage.effects.freezing import check_not_frozen
 from storage.supply import reserve_for_ticket
 from ticketing.dispatch import Rule, exclusions
 from ticketing.ticket import State
@@ -12,6 +13,7 @@ from ticketing.ticket import State
 
 def check_dispatch(case: Case) -> None:
     """A person may override the soft rules and the load, but only an active engineer of the site can go."""
+    check_not_frozen(case)
     person_id = int(str(case.fact("assignee_id")))
     engineer = engineer_for(case.connection, case.row.id, person_id)
     if engineer is None or not (engineer.is_active and engineer.is_engineer_at_site):
@@ -24,6 +26,7 @@ def check_claim(case: Case) -> None:
     """An engineer who takes a new ticket unasked must fit it as if they had been chosen."""
     if case.decision.before.state is not State.NEW:
         return
+    check_not_frozen(case)
     lock_assignment(case.connection)
     engineer = engineer_for(case.connection, case.row.id, case.actor.person_id or 0)
     policy = case.policy

@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ticketing.policy.breaker import BreakerPolicy, read_breaker
 from ticketing.policy.calendar import Follows, read_sla_calendar
+from ticketing.policy.control import ControlPolicy, read_control
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
+from ticketing.policy.heat import HeatPolicy, read_heat
 from ticketing.policy.intake import IntakePolicy, read_intake
 from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
+from ticketing.policy.rescore import RescorePolicy, read_rescore
+from ticketing.policy.score import ScorePolicy, read_score
 from ticketing.policy.targets import Targets, read_targets
 from ticketing.ticket import Clock, HoldReason
 
@@ -32,6 +37,11 @@ class Policy:
     sla_calendar: Follows
     hold_pauses: Mapping[HoldReason, frozenset[Clock]]
     priority: PriorityPolicy
+    score: ScorePolicy
+    rescore: RescorePolicy
+    heat: HeatPolicy
+    breaker: BreakerPolicy
+    control: ControlPolicy
     dispatch: DispatchPolicy
     intake: IntakePolicy
     confirmation_days: int
@@ -63,6 +73,11 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         sla_calendar=read_sla_calendar(table.table("sla_calendar")),
         hold_pauses=hold_pauses,
         priority=priority,
+        score=read_score(table.table("score")),
+        rescore=read_rescore(table.table("rescore")),
+        heat=read_heat(table.table("heat")),
+        breaker=read_breaker(table.table("breaker")),
+        control=read_control(table.table("control")),
         dispatch=read_dispatch(table.table("dispatch")),
         intake=read_intake(table.table("intake")),
         confirmation_days=days,
