@@ -150,7 +150,7 @@ def list_rotas(connection: Connection, *, sites: Sequence[str] | None, after: in
             RotaDay(one["number"], time.fromisoformat(one["starts"]), time.fromisoformat(one["ends"])) for one in row[9]
         ]
         members = [RotaMember(one["person_id"], one["offset_days"]) for one in row[10]]
-        found.append(Rota(*row[:9], days=days, members=members))
+        found.append(Rota(*row[:9], days, members))
     return found
 
 
