@@ -29,6 +29,9 @@ ROUTES: dict[str, str] = {
     "ticket.review": "inbox",
     "confirmation.requested": "inbox",
     "confirmation.disputed": "inbox",
+    "ticket.reprioritised": "inbox",
+    "breaker.frozen": "inbox",
+    "breaker.thawed": "inbox",
     **{kind: "inbox" for kind in TEXTS if kind.startswith("service.")},
 }
 

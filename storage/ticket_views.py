@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from storage.breaker import Breaker
+from storage.hand_overs import HandOverView
+from ticketing.heat import Heat
 from ticketing.steps import NextStep
 
 
@@ -58,6 +61,7 @@ class TicketRow:
     id: UUID
     code: str
     kind: str
+    channel: str | None
     state: str
     outcome: str | None
     title_en: str
@@ -81,6 +85,8 @@ class TicketRow:
     prediction_id: UUID | None
     requester_id: int | None
     requester_name: str | None
+    requester_tier: str
+    priority_override: int | None
     assignee_id: int | None
     assignee_name: str | None
     team_id: int | None
@@ -290,7 +296,10 @@ class AnswerView:
 
 @dataclass(frozen=True, slots=True)
 class TicketDetail:
-    """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link."""
+    """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link.
+
+    ``dispatch_blocked_by`` is the site's breaker while it keeps this new ticket from being dispatched (SPEC S6).
+    """
 
     ticket: TicketRow
     is_on_hold: bool
@@ -305,7 +314,10 @@ class TicketDetail:
     evidence: list[EvidenceView]
     attachments: list[AttachmentView]
     answers: list[AnswerView]
+    hand_overs: list[HandOverView]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]
+    heat: Heat | None = None
+    dispatch_blocked_by: Breaker | None = None
     confirmation_url_secret: str | None = None

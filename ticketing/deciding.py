@@ -138,6 +138,8 @@ def _is(who: Who, actor: Actor, ticket: Ticket) -> bool:
             return actor.kind is ActorKind.REQUESTER
         case Who.SYSTEM:
             return actor.kind is ActorKind.SYSTEM
+        case Who.RECEIVER:
+            return actor.kind is ActorKind.PERSON and actor.person_id in ticket.receiver_ids
         case _:
             assert_never(who)
 
@@ -156,6 +158,10 @@ def _holds(condition: Condition, ticket: Ticket) -> bool:
             return ticket.confirmed_at is None
         case Condition.GATES_PASSED:
             return not unpassed_gates(ticket)
+        case Condition.NOT_HEAT_LOCKED:
+            return not ticket.is_heat_locked
+        case Condition.OVERRIDDEN:
+            return ticket.is_overridden
         case _:
             assert_never(condition)
 
@@ -166,6 +172,8 @@ REMEDIES: dict[Condition, tuple[str, str]] = {
     Condition.NOT_RESOLVED: ("a ticket without a resolution", "A resolution waits for the requester's answer."),
     Condition.RESOLVED: ("a ticket with a resolution", "Submit the resolution first."),
     Condition.NOT_CONFIRMED: ("a ticket that is not confirmed yet", "It is confirmed; close it."),
+    Condition.NOT_HEAT_LOCKED: ("a ticket that is not among the hottest", "Ask a supervisor to move it."),
+    Condition.OVERRIDDEN: ("a ticket whose priority a person set", "Its priority follows its score already."),
 }
 
 

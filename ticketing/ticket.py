@@ -85,6 +85,9 @@ class Ticket:
 
     ``evidence_at`` and ``work_finished_at`` are equipment time, all others wall time. ``is_on_hold``,
     ``open_tasks``, ``unreconciled_parts`` and ``attachments`` are counted from the ticket's other records.
+    ``is_heat_locked``: among the hottest, which only a supervisor moves (SPEC S5). ``is_overridden``: a
+    person set its priority (SPEC S1). ``receiver_ids`` are the people
+    who may rate a hand-over of it (SPEC T9).
     """
 
     id: UUID
@@ -121,3 +124,6 @@ class Ticket:
     open_tasks: int = 0
     unreconciled_parts: tuple[str, ...] = ()
     attachments: int = 0
+    is_heat_locked: bool = False
+    is_overridden: bool = False
+    receiver_ids: tuple[int, ...] = ()
