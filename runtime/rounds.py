@@ -10,6 +10,7 @@ import structlog
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from storage.breaker import is_frozen
 from storage.casework import perform
 from storage.dispatching import (
     LEAST_URGENT,
@@ -34,6 +35,7 @@ from ticketing.lifecycle import Command
 MOST_URGENT = 0
 # A notice names so many of the candidates; the decision has the rest.
 NAMED_IN_NOTICE = 20
+NOBODY_ASKED = Choice(None, (), 0, 0, {})
 
 _log = structlog.get_logger()
 
@@ -70,11 +72,21 @@ def dispatch_round(pool: ConnectionPool, now: datetime, how: How = How.ROUND) ->
 
 def _planned(pool: ConnectionPool, now: datetime, least_urgent: int) -> Iterator[tuple[OpenJob, Choice]]:
     with pool.connection() as connection:
-        jobs = open_jobs(connection, now, least_urgent)
+        jobs = _not_frozen(connection, open_jobs(connection, now, least_urgent), now)
         crew = engineers(connection, now) if jobs else []
     planned = Round([one.job for one in jobs], [one.policy for one in jobs], crew)
     for number, open_job in enumerate(jobs):
         yield open_job, planned.choice(number)
+
+
+def _not_frozen(connection: Connection, jobs: list[OpenJob], now: datetime) -> list[OpenJob]:
+    """Return the jobs that no breaker keeps back; about the others it is kept that it does (SPEC S6)."""
+    kinds = {(one.job.site_id, one.job.priority) for one in jobs}
+    frozen = {kind for kind in kinds if is_frozen(connection, *kind)}
+    for open_job in jobs:
+        if (open_job.job.site_id, open_job.job.priority) in frozen:
+            record_choice(connection, open_job.ticket_id, NOBODY_ASKED, How.FROZEN, now)
+    return [one for one in jobs if (one.job.site_id, one.job.priority) not in frozen]
 
 
 def _carry_out(connection: Connection, open_job: OpenJob, choice: Choice, how: How, now: datetime) -> bool | None:

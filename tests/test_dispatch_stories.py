@@ -347,3 +347,26 @@ def test_one_round_goes_on_at_a_time(pool: ConnectionPool) -> None:
         other.execute("select pg_advisory_unlock_all()")
     assert dispatch_round(pool, NOW).dispatched == [code]
     assert dispatch_round(pool, NOW).dispatched == []
+
+
+def test_a_frozen_ticket_is_left_and_it_is_said_why(pool: ConnectionPool) -> None:
+    """SPEC S6: more than three open P0 keep P3 and P4 back, from rounds and from claims."""
+    with pool.connection() as connection:
+        house = a_house(connection)
+        urgent = [an_urgent_report(connection, house, f"line {n} is down") for n in range(4)]
+        code = a_report(connection, house)
+        connection.execute("update ticket set priority = 4 where code = %s", (code,))
+    result = dispatch_round(pool, NOW)
+    assert (result.dispatched, result.unassigned) == (urgent, [])
+    with pool.connection() as connection:
+        found = decision(connection, code, house.supervisor)
+        assert (found.how, found.chosen_id, found.considered) == ("frozen", None, 0)
+        promise = {"expected_response_at": (NOW + HOUR).isoformat()}
+        with pytest.raises(Refused) as caught:
+            command(connection, code, "accept", house.near, promise)
+        assert caught.value.name == "not_eligible"
+        assert caught.value.got == "P4 while too many P0 are open"
+    with pool.connection() as connection:
+        for one in urgent:
+            command(connection, one, "cancel", house.supervisor, {"reason": "Line runs again"})
+    assert dispatch_round(pool, NOW + MINUTE).dispatched == [code]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.refusals import Refused
+from storage.breaker import is_frozen
 from storage.dispatching import engineer_for, job_of, lock_assignment
 from storage.effects.case import Case, refuse_fact
 from storage.fallback import leads_a_team
@@ -32,6 +33,13 @@ def check_claim(case: Case) -> None:
     """An engineer who takes a new ticket unasked must fit it as if they had been chosen."""
     if case.decision.before.state is not State.NEW:
         return
+    if is_frozen(case.connection, case.row.site_id, case.row.priority):
+        raise Refused(
+            "not_eligible",
+            expected="a ticket that the breaker of its site does not keep back",
+            got=f"P{case.row.priority} while too many P0 are open",
+            remedy="Help with the P0 first; the breaker frees the others.",
+        )
     lock_assignment(case.connection)
     engineer = engineer_for(case.connection, case.actor.person_id or 0, case.now)
     open_job = job_of(case.connection, case.row.id, case.now)
