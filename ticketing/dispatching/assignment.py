@@ -73,6 +73,16 @@ class Round:
         chosen_id = None if chosen is None else self.crew[chosen].person_id
         return Choice(chosen_id, candidates, len(order), fitting, weighing.counts(row))
 
+    def score(self, job: int, who: int) -> float | None:
+        """Return what one of the crew, in the order of ids, is worth for a job before any is given; None: excluded."""
+        group, row = self._at[job]
+        return float(self._worth[group][row, who]) if self._allowed[group][row, who] else None
+
+    def counts(self, job: int) -> dict[str, int]:
+        """Return how many of the crew each rule excludes from a job."""
+        group, row = self._at[job]
+        return self._weighings[group].counts(row)
+
     def _given(self, who: int, job: int) -> list[str]:
         return [code for number, code in self._codes.get(who, ()) if number != job]
 
