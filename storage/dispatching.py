@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -118,15 +119,21 @@ def take_new_ticket(connection: Connection, code: str) -> tuple[UUID, int] | Non
 
 def open_jobs(connection: Connection, now: datetime, least_urgent: int = LEAST_URGENT) -> list[OpenJob]:
     """Return the new tickets up to a priority, the most urgent first, at most ``ROUND_LIMIT``."""
-    return _jobs(connection, {"ticket_id": None, "least_urgent": least_urgent, "limit": ROUND_LIMIT, "now": now})
+    return _jobs(connection, {"ticket_ids": None, "least_urgent": least_urgent, "limit": ROUND_LIMIT, "now": now})
 
 
 def job_of(connection: Connection, ticket_id: UUID, now: datetime) -> OpenJob:
     """Return what a ticket asks of an engineer; an asset without a position lies where its site does."""
-    found = _jobs(connection, {"ticket_id": ticket_id, "least_urgent": LEAST_URGENT, "limit": 1, "now": now})
+    found = jobs_of(connection, [ticket_id], now)
     if not found:
         raise Refused("unknown_record", expected="a ticket", got=str(ticket_id), remedy="Check the id.")
     return found[0]
+
+
+def jobs_of(connection: Connection, ticket_ids: Sequence[UUID], now: datetime) -> list[OpenJob]:
+    """Return what tickets ask, in whatever state they are."""
+    limit = len(ticket_ids)
+    return _jobs(connection, {"ticket_ids": list(ticket_ids), "least_urgent": LEAST_URGENT, "limit": limit, "now": now})
 
 
 def engineers(connection: Connection, now: datetime, person_id: int | None = None) -> list[Engineer]:

@@ -21,7 +21,7 @@ from domain.findings import Direction, Severity
 from domain.predictions import EvidenceKind, Stage
 from tests.console_builders import NOW
 from ticketing.actors import Role
-from ticketing.dispatch import Rule
+from ticketing.dispatching.rules import Rule
 from ticketing.lifecycle import TABLE
 from ticketing.ticket import Clock, Kind, Outcome, State
 

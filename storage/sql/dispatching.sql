@@ -19,7 +19,7 @@ where code = %(code)s
 for no key update skip locked
 
 -- name: jobs
--- Returns what new tickets ask of an engineer, the most urgent first; one ticket, whatever its state, by its id.
+-- Returns what new tickets ask of an engineer, the most urgent first; or those of these ids, whatever their state.
 select
   t.id, t.version, t.code, t.priority, t.policy_id, t.opened_at, t.site_id,
   coalesce(a.latitude, s.latitude) as latitude,
@@ -45,7 +45,7 @@ join asset a on a.id = t.asset_id
 join site s on s.id = t.site_id
 join calendar c on c.id = s.calendar_id
 left join failure_mode m on m.id = t.failure_mode_id
-where case when %(ticket_id)s::uuid is null then t.state = 'new' else t.id = %(ticket_id)s::uuid end
+where case when %(ticket_ids)s::uuid[] is null then t.state = 'new' else t.id = any(%(ticket_ids)s::uuid[]) end
   and t.priority <= %(least_urgent)s
 order by t.priority, t.due_at, t.opened_at, t.code
 limit %(limit)s

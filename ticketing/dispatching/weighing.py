@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -66,11 +66,19 @@ class Weighing:
 
     def allowed_but_for_load(self) -> Flags:
         """Return who passes every rule but that of the load, which changes within a round, by job and engineer."""
+        return self.passes([rule for rule in Rule if rule is not Rule.LOAD])
+
+    def passes(self, rules: Collection[Rule]) -> Flags:
+        """Return who passes these rules, by job and engineer."""
         broken = np.zeros((len(self.jobs), len(self.crew)), np.bool_)
-        for rule, flags in self._broken.items():
-            if rule is not Rule.LOAD:
-                broken |= flags
+        for rule in rules:
+            broken |= self._broken[rule]
         return ~broken
+
+    def distances_km(self) -> Floats:
+        """Return the distances by job and engineer, NaN where a position is unknown."""
+        table = self._parts["distance"]
+        return table.measures[table.index]
 
     def scores(self) -> Floats:
         """Return the weighted score 0 to 1 of every pair, also of those that a rule excludes."""
