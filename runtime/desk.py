@@ -18,6 +18,7 @@ from psycopg_pool import ConnectionPool
 from domain.clock import Clock
 from runtime.assessing import assess_due
 from runtime.measuring import disks, measured
+from runtime.prioritising import prioritise_round
 from runtime.rounds import dispatch_round, sweep_round
 from runtime.settings import Settings
 from storage import evidence_packs, service_alarms
@@ -35,6 +36,7 @@ DISPATCH_EVERY_S = 30.0
 URGENT_EVERY_S = 1.0
 COUNT_FIXES_EVERY_S = 3600.0
 SWEEP_EVERY_S = 5.0
+PRIORITISE_EVERY_S = 15.0
 WATCH_EVERY_S = 5.0
 BEAT_EVERY_S = 5.0
 # After an error a job rests, so that a database that is away is not asked a thousand times a second.
@@ -77,6 +79,11 @@ def _sweep(pool: ConnectionPool, clock: Clock) -> int:
     return 0
 
 
+def _prioritise(pool: ConnectionPool, clock: Clock) -> int:
+    prioritise_round(pool, clock.now())
+    return 0
+
+
 def _freeze(pool: ConnectionPool, clock: Clock) -> int:
     for done in range(PACKS_PER_CALL):
         with pool.connection() as connection:
@@ -98,6 +105,7 @@ JOBS: tuple[Job, ...] = (
     Job("dispatch", DISPATCH_EVERY_S, _dispatch),
     Job("fixes", COUNT_FIXES_EVERY_S, _count_fixes),
     Job("sweep", SWEEP_EVERY_S, _sweep),
+    Job("prioritise", PRIORITISE_EVERY_S, _prioritise),
 )
 
 

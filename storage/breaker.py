@@ -21,6 +21,8 @@ QUERIES = load("breaker")
 
 # A notice names so many of the open P0; the board names them all.
 CODES_TOLD = 10
+# The messages to the supervisors.
+FROZEN, THAWED = "breaker.frozen", "breaker.thawed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +118,4 @@ def _tell(
         "freezes_from": freezes_from,
         "codes": ", ".join(codes[:CODES_TOLD]),
     }
-    enqueue(connection, "breaker.frozen" if is_now else "breaker.thawed", None, body, now)
+    enqueue(connection, FROZEN if is_now else THAWED, None, body, now)

@@ -37,6 +37,8 @@ QUERIES = load("priorities")
 
 # Supervisors hear of a ticket that rose to one of these.
 TOLD_TO_SUPERVISORS = (0, 1)
+# The message that a ticket has another priority.
+REPRIORITISED = "ticket.reprioritised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,4 +231,4 @@ def _tell(connection: Connection, row: TicketRow, after: Priority, due_at: datet
         "priority": after.level,
         "due_at": due_at.isoformat(),
     }
-    enqueue(connection, "ticket.reprioritised", row.id, body, now)
+    enqueue(connection, REPRIORITISED, row.id, body, now)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from domain.refusals import Refused
-from storage.breaker import is_frozen
 from storage.dispatching import engineer_for, job_of, lock_assignment
 from storage.effects.case import Case, refuse_fact
+from storage.effects.freezing import check_not_frozen
 from storage.fallback import leads_a_team
 from storage.supply import reserve_for_ticket
 from ticketing.actors import SYSTEM
@@ -16,6 +16,7 @@ from ticketing.ticket import State
 
 def check_dispatch(case: Case) -> None:
     """A person may override the soft rules and the load, but only an active engineer of the site can go."""
+    check_not_frozen(case)
     person_id = int(str(case.fact("assignee_id")))
     engineer = engineer_for(case.connection, person_id, case.now)
     open_job = job_of(case.connection, case.row.id, case.now)
@@ -33,13 +34,7 @@ def check_claim(case: Case) -> None:
     """An engineer who takes a new ticket unasked must fit it as if they had been chosen."""
     if case.decision.before.state is not State.NEW:
         return
-    if is_frozen(case.connection, case.row.site_id, case.row.priority):
-        raise Refused(
-            "not_eligible",
-            expected="a ticket that the breaker of its site does not keep back",
-            got=f"P{case.row.priority} while too many P0 are open",
-            remedy="Help with the P0 first; the breaker frees the others.",
-        )
+    check_not_frozen(case)
     lock_assignment(case.connection)
     engineer = engineer_for(case.connection, case.actor.person_id or 0, case.now)
     open_job = job_of(case.connection, case.row.id, case.now)
