@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from api.schemas import Asked, Key, Line, LowWord, Moment, Told, Word
 from storage.offers import Offer
+from storage.people_import import PeopleKind
 from storage.qualifications import CertificateNeeded, CertificateRow, Team
 from storage.shifts import Absence, Rota, Shift
 
@@ -83,6 +84,17 @@ class Absences(Told):
 
     items: list[Absence]
     next_cursor: str | None
+
+
+class PeopleImportReport(Told):
+    """What an import of people did, or with ``dry_run`` would do."""
+
+    kind: PeopleKind
+    dry_run: bool
+    rows: int
+    created: int
+    changed: int
+    unchanged: int
 
 
 class Added(Told):

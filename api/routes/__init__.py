@@ -24,6 +24,7 @@ from api.routes import (
     offers,
     parts,
     people,
+    people_import,
     policies,
     predictions,
     priorities,
@@ -50,6 +51,7 @@ from api.routes import (
 ROUTERS: Sequence[APIRouter] = (
     session.router,
     people.router,
+    people_import.router,
     qualifications.router,
     shifts.router,
     dispatch.router,
