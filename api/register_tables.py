@@ -181,10 +181,13 @@ def names_of(kind: ImportKind) -> Mapping[str, Column]:
 
 @cache
 def _names_of(kind: ImportKind) -> Mapping[str, Column]:
+    return titles_of(COLUMNS[kind])
+
+
+def titles_of(columns: Sequence[Column]) -> Mapping[str, Column]:
+    """Return columns by every way to write their names, brought to one form by ``plain_title``."""
     return {
-        plain_title(title): column
-        for column in COLUMNS[kind]
-        for title in (column.name, column.title_en, column.title_zh)
+        plain_title(title): column for column in columns for title in (column.name, column.title_en, column.title_zh)
     }
 
 
@@ -198,7 +201,12 @@ def read_rows(kind: ImportKind, table: Table, errors: Errors) -> list[Incoming]:
 
     A row without its key, or with an error, is left out. Rows that begin with ``#`` are notes.
     """
-    columns = _columns(kind, table.header, errors)
+    return rows_of(COLUMNS[kind], table, errors)
+
+
+def rows_of(known: Sequence[Column], table: Table, errors: Errors) -> list[Incoming]:
+    """Return the rows of a table that has these columns, as ``read_rows`` does."""
+    columns = _columns(known, table.header, errors)
     if columns is None:
         return []
     rows = []
@@ -211,21 +219,21 @@ def read_rows(kind: ImportKind, table: Table, errors: Errors) -> list[Incoming]:
     return rows
 
 
-def _columns(kind: ImportKind, header: Row, errors: Errors) -> list[Column | None] | None:
+def _columns(known: Sequence[Column], header: Row, errors: Errors) -> list[Column | None] | None:
     """Return what each column of the header is, None for one without a title; None for all when one is wrong."""
-    names, before = names_of(kind), errors.count
+    names, before = titles_of(known), errors.count
     found: list[Column | None] = []
     for cell in header.cells:
         title = str("" if cell is None else cell).strip()
         column = names.get(plain_title(title))
         if title and column is None:
             near = difflib.get_close_matches(plain_title(title), names, n=1, cutoff=0.5)
-            hint = f"'{names[near[0]].name}'?" if near else "one of " + ", ".join(one.name for one in COLUMNS[kind])
+            hint = f"'{names[near[0]].name}'?" if near else "one of " + ", ".join(one.name for one in known)
             errors.add(header.number, title, f"the column '{title}'", f"a known column: {hint}")
         elif column is not None and column in found:
             errors.add(header.number, column.name, f"'{title}' a second time", "each column once")
         found.append(column)
-    for column in COLUMNS[kind]:
+    for column in known:
         if column.is_key and column not in found:
             errors.add(header.number, column.name, "no such column", f"the column '{column.name}' ({column.title_zh})")
     return None if errors.count > before else found

@@ -56,6 +56,14 @@ def test_the_desk_assesses_before_it_dispatches() -> None:
     assert names.index("assess") < names.index("dispatch") < names.index("sweep")
 
 
+def test_a_round_is_every_thirty_seconds_and_what_cannot_wait_is_looked_for_every_second() -> None:
+    """SPEC X2."""
+    assert {job.name: job.every_s for job in JOBS if job.name in ("urgent", "dispatch")} == {
+        "urgent": 1.0,
+        "dispatch": 30.0,
+    }
+
+
 def test_desk_and_relay_bring_a_ticket_to_its_engineer(pool: ConnectionPool, database: str, broker: str) -> None:
     with pool.connection() as connection:
         house = a_house(connection)

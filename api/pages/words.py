@@ -230,20 +230,6 @@ LIKENESS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-DISPATCH_RULES: Mapping[str, str] = MappingProxyType(
-    {
-        "engineer_at_site": N_("is no engineer at this site"),
-        "active": N_("is inactive"),
-        "on_duty": N_("is off duty"),
-        "skills": N_("lacks a skill"),
-        "load": N_("has enough open tickets"),
-    }
-)
-SCORE_PARTS: Mapping[str, str] = MappingProxyType(
-    {"distance": N_("distance"), "load": N_("free capacity"), "skill": N_("skill")}
-)
-SCORE_UNITS: Mapping[str, str] = MappingProxyType({"km": N_("km"), "tickets": N_("open tickets"), "level": N_("of 5")})
-
 # The factors of the priority's score.
 FACTORS: Mapping[str, str] = MappingProxyType(
     {

@@ -34,7 +34,7 @@ _MEDIA_TYPES = {
     TableFormat.CSV: "text/csv; charset=utf-8",
     TableFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
-_FILE: dict[int | str, dict[str, object]] = {
+FILE: dict[int | str, dict[str, object]] = {
     200: {
         "content": {
             media_type.split(";")[0]: {"schema": {"type": "string", "format": "binary"}}
@@ -61,15 +61,7 @@ def import_table(
     Records are known by their natural names. A column that the file does not have stays as it is; an empty cell clears
     what is there.
     """
-    content = file.file.read()
-    if not 0 < len(content) <= ATTACHMENT_BYTES_LIMIT:
-        raise Refused(
-            "request_too_large" if content else "invalid_request",
-            expected=f"a table of 1 to {ATTACHMENT_BYTES_LIMIT} bytes",
-            got=f"{len(content)} bytes",
-            remedy="Split the table into several files." if content else "Choose a file.",
-        )
-    table = read_table(content, lambda title: plain_title(title) in names_of(kind))
+    table = read_table(content_of(file), lambda title: plain_title(title) in names_of(kind))
     errors = Errors()
     rows = read_rows(kind, table, errors)
     with database.connection() as connection, connection.transaction(force_rollback=dry_run):
@@ -88,15 +80,15 @@ def import_table(
     )
 
 
-@router.get("/register/template", response_class=Response, responses={**_FILE, **SIGNED_IN_ANSWERS})
+@router.get("/register/template", response_class=Response, responses={**FILE, **SIGNED_IN_ANSWERS})
 def read_template(
     kind: Kind, caller: ReadRegisterFiles, language: LanguageAsked, written: Format = TableFormat.XLSX
 ) -> Response:
     """Return a table to fill in: the header, a row of notes that an import skips, and an example to replace."""
-    return _table(*template(kind, language), f"{kind}-template", kind, written)
+    return as_table(*template(kind, language), f"{kind}-template", str(kind), written)
 
 
-@router.get("/register/export", response_class=Response, responses={**_FILE, **RECORD_ANSWERS})
+@router.get("/register/export", response_class=Response, responses={**FILE, **RECORD_ANSWERS})
 def export_table(
     kind: Kind,
     caller: ReadRegisterFiles,
@@ -117,11 +109,25 @@ def export_table(
             got=f"{len(records)}",
             remedy="Export one site at a time.",
         )
-    return _table(*exported(kind, records, language), str(kind), kind, written)
+    return as_table(*exported(kind, records, language), str(kind), str(kind), written)
 
 
-def _table(header: list[str], rows: list[list[Cell]], name: str, kind: ImportKind, written: TableFormat) -> Response:
-    content = csv_bytes(header, rows) if written is TableFormat.CSV else xlsx_bytes(header, rows, str(kind))
+def content_of(file: UploadFile) -> bytes:
+    """Return an uploaded table's bytes; refused when it is empty or too large."""
+    content = file.file.read()
+    if not 0 < len(content) <= ATTACHMENT_BYTES_LIMIT:
+        raise Refused(
+            "request_too_large" if content else "invalid_request",
+            expected=f"a table of 1 to {ATTACHMENT_BYTES_LIMIT} bytes",
+            got=f"{len(content)} bytes",
+            remedy="Split the table into several files." if content else "Choose a file.",
+        )
+    return content
+
+
+def as_table(header: list[str], rows: list[list[Cell]], name: str, sheet: str, written: TableFormat) -> Response:
+    """Return a table as a file of this name to save."""
+    content = csv_bytes(header, rows) if written is TableFormat.CSV else xlsx_bytes(header, rows, sheet)
     return Response(
         content,
         media_type=_MEDIA_TYPES[written],

@@ -153,7 +153,9 @@ order by e.number
 
 -- name: last_dispatch_decision
 -- Returns the newest dispatch decision of a ticket.
-select d.at, d.chosen_id, p.name as chosen_name, d.candidates
+select
+  d.at, d.chosen_id, p.name as chosen_name, d.how, coalesce(d.considered, jsonb_array_length(d.candidates)) as considered,
+  d.fitting, d.excluded, d.candidates
 from dispatch_decision d
 left join person p on p.id = d.chosen_id
 where d.ticket_id = %(ticket_id)s
