@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool
 from domain.clock import Clock
 from runtime.assessing import assess_due
 from runtime.measuring import disks, measured
-from runtime.rounds import dispatch_round, sweep_round
+from runtime.rounds import dispatch_round, escalation_round, sweep_round
 from runtime.settings import Settings
 from storage import evidence_packs, service_alarms
 from storage.alarms import end_due_shelvings
@@ -31,6 +31,7 @@ UNSHELVE_EVERY_S = 5.0
 PACKS_PER_CALL = 50
 DISPATCH_EVERY_S = 5.0
 SWEEP_EVERY_S = 5.0
+ESCALATE_EVERY_S = 2.0
 WATCH_EVERY_S = 5.0
 BEAT_EVERY_S = 5.0
 # After an error a job rests, so that a database that is away is not asked a thousand times a second.
@@ -62,6 +63,10 @@ def _sweep(pool: ConnectionPool, clock: Clock) -> int:
     return 0
 
 
+def _escalate(pool: ConnectionPool, clock: Clock) -> int:
+    return escalation_round(pool, clock.now())
+
+
 def _freeze(pool: ConnectionPool, clock: Clock) -> int:
     for done in range(PACKS_PER_CALL):
         with pool.connection() as connection:
@@ -81,6 +86,7 @@ JOBS: tuple[Job, ...] = (
     Job("unshelve", UNSHELVE_EVERY_S, _unshelve),
     Job("dispatch", DISPATCH_EVERY_S, _dispatch),
     Job("sweep", SWEEP_EVERY_S, _sweep),
+    Job("escalate", ESCALATE_EVERY_S, _escalate),
 )
 
 

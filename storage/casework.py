@@ -19,6 +19,7 @@ from storage.closures import open_link, record_answer, use_link
 from storage.effects import CHECKS, EFFECTS
 from storage.effects.case import Case
 from storage.intake import create_report, open_from_prediction
+from storage.ladders import plan
 from storage.notices import tell_about
 from storage.policies import read_policy_version
 from storage.queries import load
@@ -53,7 +54,11 @@ PEOPLE_COMMANDS = frozenset(Command) - {
     Command.UNASSIGNED,
     Command.OVERDUE,
     Command.REVIEW,
+    Command.ESCALATE,
+    Command.PASS_TO_BACKUP,
 }
+# What changes nothing that a ladder of escalation starts on.
+NOT_PLANNED = frozenset({Command.VIEW, Command.ESCALATE, Command.OVERDUE, Command.REVIEW})
 
 
 def run_command(
@@ -127,6 +132,9 @@ def perform(
     save_ticket(connection, row, after, event)
     effect = EFFECTS.get(command)
     secret = effect(case) if effect is not None else None
+    if command not in NOT_PLANNED:
+        reopened = ticket.state is State.CLOSED and after.state is not State.CLOSED
+        plan(connection, after, case.policy.escalation, now, reopened=reopened)
     tell_about(connection, row, after, command, told, now)
     return secret
 

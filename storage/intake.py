@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 from domain.ids import uuid7
 from domain.refusals import Refused
 from storage.calendars import read_calendar
+from storage.ladders import plan
 from storage.notices import tell_about
 from storage.policies import policy_in_force
 from storage.queries import load
@@ -217,6 +218,7 @@ def _open(
     save_clocks(connection, ticket_id, clocks)
     _prepare(connection, ticket_id, new, now)
     stored, ticket = read_ticket(connection, code)
+    plan(connection, ticket, policy.escalation, now)
     tell_about(connection, stored, ticket, Command.OPEN, facts, now)
     return code
 

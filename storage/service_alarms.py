@@ -32,6 +32,7 @@ KINDS = (
     "process_silent",
     "quarantine_rising",
     "outbox_given_up",
+    "escalation_late",
 )
 
 
@@ -40,6 +41,7 @@ class OperationsPolicy:
     """When the service raises an alarm about itself; editions/policy/operations.toml says what each means."""
 
     process_silent_s: float
+    escalation_late_s: float
     ingest_behind_s: float
     site_silent_s: float
     quarantine_per_minute: float
@@ -113,6 +115,7 @@ def troubles(connection: Connection, now: datetime, disks: Mapping[str, float]) 
     values = {
         "now": now,
         "process_silent_s": policy.process_silent_s,
+        "escalation_late_s": policy.escalation_late_s,
         "ingest_behind_s": policy.ingest_behind_s,
         "site_silent_s": policy.site_silent_s,
         "quarantine_per_minute": policy.quarantine_per_minute,

@@ -55,6 +55,7 @@ def list_tickets(
     assignee_id: int | None = None,
     requester_id: int | None = None,
     sites: Sequence[str] | None = None,
+    flags: Sequence[str] | None = None,
     text: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
@@ -71,6 +72,7 @@ def list_tickets(
         "assignee_id": assignee_id,
         "requester_id": requester_id,
         "sites": list(sites) if sites is not None else None,
+        "flags": list(flags) if flags else None,
         "before": _cursor(cursor),
         "pattern": f"%{_escaped(text)}%" if text else None,
         "limit": limit + 1,
@@ -211,6 +213,7 @@ def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
         open_tasks=sum(task.done_at is None for task in parts.tasks),
         unreconciled_parts=tuple(line.part_number for line in parts.bill if line.issued != line.used + line.returned),
         attachments=len(parts.attachments),
+        reached=tuple(row.reached),
     )
 
 

@@ -52,7 +52,7 @@ def test_each_job_runs_at_its_pace_and_a_failing_one_stops_no_other(pool: Connec
 
 
 def test_the_desk_assesses_before_it_dispatches() -> None:
-    assert [job.name for job in JOBS] == ["assess", "freeze", "unshelve", "dispatch", "sweep"]
+    assert [job.name for job in JOBS] == ["assess", "freeze", "unshelve", "dispatch", "sweep", "escalate"]
 
 
 def test_desk_and_relay_bring_a_ticket_to_its_engineer(pool: ConnectionPool, database: str, broker: str) -> None:

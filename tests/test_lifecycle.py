@@ -44,6 +44,7 @@ GOOD_FACTS: Mapping[Command, Mapping[str, object]] = {
     Command.RESOLVE: {"resolution_code": "repaired", "cause": "Lubricant lost", "action_taken": "Bearing replaced"},
     Command.DISPUTE: {"cause": "Still howls"},
     Command.CANCEL: {"reason": "Machine is scrapped"},
+    Command.PASS_TO_BACKUP: {"team_id": 2},
 }
 SUMMARIES = {Command.EXECUTE: "cover removed", Command.NOTE: "race pitted", Command.RESOLVE: "bearing replaced"}
 
@@ -122,14 +123,19 @@ def test_a_missing_required_fact_is_refused_by_name(command: Command, fact: str)
     resolved_at = NOW if command is Command.DISPUTE else None
     ticket = a_ticket(state=state, assignee_id=1 if state is not State.NEW else None, resolved_at=resolved_at)
     who = next(step.who for step in TABLE if step.command is command)
-    actor = next(actor for actor in (ME, SUPERVISOR, LINK) if _may(ticket, command, actor, who))
+    actor = next(actor for actor in (ME, SUPERVISOR, LINK, SYSTEM) if _may(ticket, command, actor, who))
     refused = refusal(ticket, command, actor, **{fact: None})
     assert refused.name == "missing_fact"
     assert fact in refused.expected
 
 
 def _may(ticket: Ticket, command: Command, actor: Actor, who: tuple[Who, ...]) -> bool:
-    wanted = {ME: (Who.ASSIGNEE, Who.ENGINEER), SUPERVISOR: (Who.SUPERVISOR,), LINK: (Who.LINK,)}[actor]
+    wanted = {
+        ME: (Who.ASSIGNEE, Who.ENGINEER),
+        SUPERVISOR: (Who.SUPERVISOR,),
+        LINK: (Who.LINK,),
+        SYSTEM: (Who.SYSTEM,),
+    }[actor]
     assigned = ticket.assignee_id == actor.person_id
     return any(each in who and (each is not Who.ASSIGNEE or assigned) for each in wanted)
 
@@ -460,7 +466,7 @@ def test_a_random_walk_of_thousands_of_steps_breaks_no_invariant(seed: int) -> N
         _check_invariants(ticket, after, decision.step)
         closed += after.state is State.CLOSED
         ticket = a_ticket(attachments=1) if after.state is State.CLOSED else after
-    assert done > 100
+    assert done > 90
     assert closed > 0
     assert refused_names <= {"not_a_legal_step", "not_permitted", "already_claimed", "gate_not_passed", "missing_fact"}
 

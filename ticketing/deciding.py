@@ -50,7 +50,7 @@ def decide(
     step = permitted[0]
     for condition in step.when:
         _check_condition(condition, ticket, command)
-    parsed = {} if step.who == (Who.SYSTEM,) else check_facts(step.facts, facts, now)
+    parsed = {} if step.who == (Who.SYSTEM,) and step.observes else check_facts(step.facts, facts, now)
     if command is Command.RESOLVE:
         parsed = _complete_resolution(ticket, parsed, now)
     said = check_summary(summary, required=step.summary_required)
@@ -138,6 +138,8 @@ def _is(who: Who, actor: Actor, ticket: Ticket) -> bool:
             return actor.kind is ActorKind.REQUESTER
         case Who.SYSTEM:
             return actor.kind is ActorKind.SYSTEM
+        case Who.REACHED:
+            return actor.kind is ActorKind.PERSON and actor.person_id in ticket.reached
         case _:
             assert_never(who)
 
@@ -156,6 +158,8 @@ def _holds(condition: Condition, ticket: Ticket) -> bool:
             return ticket.confirmed_at is None
         case Condition.GATES_PASSED:
             return not unpassed_gates(ticket)
+        case Condition.ESCALATED:
+            return bool(ticket.reached)
         case _:
             assert_never(condition)
 
@@ -166,6 +170,7 @@ REMEDIES: dict[Condition, tuple[str, str]] = {
     Condition.NOT_RESOLVED: ("a ticket without a resolution", "A resolution waits for the requester's answer."),
     Condition.RESOLVED: ("a ticket with a resolution", "Submit the resolution first."),
     Condition.NOT_CONFIRMED: ("a ticket that is not confirmed yet", "It is confirmed; close it."),
+    Condition.ESCALATED: ("a ticket with an escalation that reached somebody", "There is nothing to acknowledge."),
 }
 
 

@@ -12,7 +12,7 @@ to depart, to arrive, or to start executing with a photo or an operation log sto
 requester disputes was none: its clock runs on from where it would be.
 
 Every command writes one event to the timeline. Commands that only observe (view, join, overdue, unassigned,
-review) keep the version, so that they never make a person's half-written form stale.
+review, escalate, acknowledge) keep the version, so that they never make a person's half-written form stale.
 
 ``docs/lifecycle.md`` is generated from this table.
 """
@@ -28,7 +28,7 @@ from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, St
 
 
 class Command(StrEnum):
-    """What can be done to a ticket. The last six are the system's own."""
+    """What can be done to a ticket. The last are the system's own."""
 
     DISPATCH = "dispatch"
     ACCEPT = "accept"
@@ -52,6 +52,9 @@ class Command(StrEnum):
     UNASSIGNED = "unassigned"
     OVERDUE = "overdue"
     REVIEW = "review"
+    ACKNOWLEDGE = "acknowledge"
+    ESCALATE = "escalate"
+    PASS_TO_BACKUP = "pass_to_backup"
 
 
 class Who(StrEnum):
@@ -64,6 +67,7 @@ class Who(StrEnum):
     REQUESTER = "requester"
     LINK = "link"
     SYSTEM = "system"
+    REACHED = "reached"
 
 
 class Condition(StrEnum):
@@ -75,6 +79,7 @@ class Condition(StrEnum):
     RESOLVED = "resolved"
     NOT_CONFIRMED = "not_confirmed"
     GATES_PASSED = "gates_passed"
+    ESCALATED = "escalated"
 
 
 class Source(StrEnum):
@@ -134,6 +139,8 @@ _SATISFIED = Fact("satisfied", FactType.BOOLEAN, "Satisfied?", "是否满意？"
 _COMMENT = Fact("comment", FactType.TEXT, "Comment", "意见", required=False, may_be_brief=True)
 _STILL_WRONG = Fact("cause", FactType.TEXT, "What is still wrong?", "仍存在什么问题？", may_be_brief=True)
 _REASON = Fact("reason", FactType.TEXT, "Reason", "原因")
+_TEAM = Fact("team_id", FactType.INTEGER, "Team", "班组")
+_FROM_TEAM = Fact("from_team_id", FactType.INTEGER, "Team before", "原班组", required=False)
 
 _FORGET_RESOLUTION = dict.fromkeys(("resolved_at", "confirmed_at", "confirmed_by"), Source.NOTHING)
 
@@ -189,5 +196,12 @@ TABLE: tuple[Step, ...] = (
     Step(C.UNASSIGNED, (NEW,), None, (W.SYSTEM,), observes=True),
     Step(C.OVERDUE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     Step(C.REVIEW, WORKING, None, (W.SYSTEM,), (), (Condition.ON_HOLD,), observes=True),
+    Step(C.ESCALATE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
+    # Whoever it reached has seen it: silence until the next ladder. It is no work, and renews nothing.
+    Step(C.ACKNOWLEDGE, OPEN_STATES, None, (W.REACHED, W.SUPERVISOR), (_COMMENT,), (Condition.ESCALATED,),
+         observes=True),
+    # Nobody accepted it: the backup team's engineers get an accept clock of their own.
+    Step(C.PASS_TO_BACKUP, (DISPATCHED,), NEW, (W.SYSTEM,), (_TEAM, _FROM_TEAM), starts=(K.ACCEPT,),
+         records={"assignee_id": S.NOTHING, "team_id": S.FACT}),
 )
 # fmt: on

@@ -34,6 +34,9 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.UNASSIGNED: ("Nobody fits", "无人可派"),
     Command.OVERDUE: ("Overdue", "超时"),
     Command.REVIEW: ("Hold is due for review", "挂起到期复查"),
+    Command.ACKNOWLEDGE: ("Acknowledge the escalation", "确认收到升级"),
+    Command.ESCALATE: ("Escalated", "升级"),
+    Command.PASS_TO_BACKUP: ("Passed to the backup team", "转备用班组"),
 }
 
 OPTION_LABELS: dict[str, tuple[str, str]] = {
@@ -46,6 +49,22 @@ OPTION_LABELS: dict[str, tuple[str, str]] = {
     "approval": ("Waiting for approval", "等待审批"),
     "access": ("No access", "无法进入现场"),
     "shutdown_window": ("Waiting for a shutdown", "等待停机窗口"),
+    "unassigned": ("Nobody has it", "无人接手"),
+    "not_accepted": ("Not accepted", "未受理"),
+    "nudge": ("No progress for a day", "一天无进展"),
+    "yellow": ("Yellow: no progress for three days", "黄色：三天无进展"),
+    "red": ("Red: no progress for five days", "红色：五天无进展"),
+    "notify": ("People told", "通知相关人员"),
+    "pass_to_backup": ("To the backup team", "转备用班组"),
+    "backup_team": ("no backup team", "无备用班组"),
+    "assignee": ("no engineer", "无工程师"),
+    "on_call": ("nobody on call", "无人值班"),
+    "lead": ("no team lead", "无班组长"),
+    "supervisors": ("no supervisor", "无主管"),
+    "directors": ("no director", "无总监"),
+    "inbox": ("inbox", "站内消息"),
+    "sms": ("text message", "短信"),
+    "phone": ("phone call", "电话"),
 }
 
 # What comes next, state by state, the most advanced first: the first of these that is legal and not blocked is

@@ -84,7 +84,8 @@ class Ticket:
     """One ticket at one moment. Datetimes are aware UTC.
 
     ``evidence_at`` and ``work_finished_at`` are equipment time, all others wall time. ``is_on_hold``,
-    ``open_tasks``, ``unreconciled_parts`` and ``attachments`` are counted from the ticket's other records.
+    ``open_tasks``, ``unreconciled_parts`` and ``attachments`` are counted from the ticket's other records;
+    ``reached`` are the people whom escalations told that nobody has acknowledged.
     """
 
     id: UUID
@@ -121,3 +122,4 @@ class Ticket:
     open_tasks: int = 0
     unreconciled_parts: tuple[str, ...] = ()
     attachments: int = 0
+    reached: tuple[int, ...] = ()

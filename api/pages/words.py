@@ -215,6 +215,12 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "line_stopped": N_("Line stopped"),
         "failure_mode": N_("Failure mode"),
         "clock": N_("Clock"),
+        "ladder": N_("Escalation"),
+        "step": N_("Rung"),
+        "effect": N_("Effect"),
+        "told": N_("Told"),
+        "channels": N_("On"),
+        "nobody": N_("There was"),
     }
 )
 
@@ -285,6 +291,11 @@ TROUBLES: Mapping[str, Trouble] = MappingProxyType(
             N_("Notices undelivered"),
             N_("{messages} notices could not be delivered to anybody."),
             N_("See whether the channels of the people concerned are set up and reachable."),
+        ),
+        "escalation_late": Trouble(
+            N_("Escalations late"),
+            N_("{steps} rungs of escalations at site {subject} are overdue and nothing takes them."),
+            N_("See whether the process desk runs; its log says why a step fails."),
         ),
         "disk_filling": Trouble(
             N_("Disk filling"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from storage.effects import assigning, ending, working
+from storage.effects import assigning, ending, escalating, working
 from storage.effects.case import Case
 from ticketing.lifecycle import Command
 
@@ -28,4 +28,5 @@ EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.REQUEST_CONFIRMATION: ending.make_link,
     Command.CLOSE: ending.close,
     Command.CANCEL: ending.cancel,
+    Command.ACKNOWLEDGE: escalating.acknowledge,
 }

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
+from ticketing.policy.escalation import EscalationPolicy, read_escalation
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
 from ticketing.policy.targets import Targets, read_targets
@@ -29,6 +30,7 @@ class Policy:
     hold_pauses: Mapping[HoldReason, frozenset[Clock]]
     priority: PriorityPolicy
     dispatch: DispatchPolicy
+    escalation: EscalationPolicy
     confirmation_days: int
 
 
@@ -57,6 +59,7 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         hold_pauses=hold_pauses,
         priority=priority,
         dispatch=read_dispatch(table.table("dispatch")),
+        escalation=read_escalation(table.table("escalation")),
         confirmation_days=days,
     )
     table.finish()
