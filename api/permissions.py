@@ -38,6 +38,7 @@ class Action(StrEnum):
     READ_TICKETS = "read_tickets"
     REPORT_FAULT = "report_fault"
     WORK_ON_TICKET = "work_on_ticket"
+    READ_RECORDED_NOTICES = "read_recorded_notices"
     READ_PARTS = "read_parts"
     CHANGE_PARTS = "change_parts"
     READ_PEOPLE = "read_people"
@@ -82,6 +83,7 @@ PERMISSIONS: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.READ_TICKETS: _EVERYBODY,
         Action.REPORT_FAULT: _EVERYBODY,
         Action.WORK_ON_TICKET: _EVERYBODY - {Role.INTEGRATION},
+        Action.READ_RECORDED_NOTICES: _LEADING,
         Action.READ_PARTS: _STAFF,
         Action.CHANGE_PARTS: _PLANNING | {Role.INTEGRATION},
         Action.READ_PEOPLE: _STAFF - {Role.INTEGRATION},

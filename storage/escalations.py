@@ -80,7 +80,7 @@ def take_step(connection: Connection, step_id: int, code: str, now: datetime) ->
     policy = read_policy_version(connection, row.policy_id).escalation
     ladder = policy.ladder(taken.ladder)
     assert ladder is not None  # planned by the same frozen version
-    act = _Act(connection, row, team_of(connection, row.id), policy, ladder, ladder.rung(taken.number), taken, now)
+    act = _Act(connection, row, team_of(connection, row.id, now), policy, ladder, ladder.rung(taken.number), taken, now)
     if _is_overtaken(act):
         return True
     _plan_next(act)
@@ -144,7 +144,7 @@ def _pass_to_backup(act: _Act, told: Told) -> None:
         more = people_to_tell(act.connection, act.row, act.team, (*act.rung.to, Recipient.SUPERVISORS), act.now)
         _tell(act, Told(more.person_ids, ("backup_team", *more.nobody)), "escalation.no_backup")
         return
-    people = [*told.person_ids, lead_of(act.connection, backup_id), act.row.assignee_id]
+    people = [*told.person_ids, lead_of(act.connection, backup_id, act.now), act.row.assignee_id]
     person_ids = tuple(dict.fromkeys(person_id for person_id in people if person_id is not None))
     _tell(act, Told(person_ids, told.nobody), "escalation.passed")
     facts = {"team_id": backup_id, "from_team_id": act.team.id}

@@ -13,6 +13,7 @@ from psycopg import Connection
 
 from storage.outbox import admins, supervisors_of
 from storage.queries import load
+from storage.shifts import on_call
 from storage.ticket_views import TicketRow
 from ticketing.policy.escalation import Recipient
 
@@ -40,9 +41,9 @@ class Told:
     nobody: tuple[str, ...]
 
 
-def team_of(connection: Connection, ticket_id: UUID) -> Team:
-    """Return the team that has a ticket; an inactive lead is none."""
-    row = connection.execute(QUERIES["team_of_ticket"], {"ticket_id": ticket_id}).fetchone()
+def team_of(connection: Connection, ticket_id: UUID, now: datetime) -> Team:
+    """Return the team that has a ticket; an inactive lead is none, an absent one's delegate stands in."""
+    row = connection.execute(QUERIES["team_of_ticket"], {"ticket_id": ticket_id, "now": now}).fetchone()
     return Team(None, None, None, None) if row is None else Team(*row)
 
 
@@ -54,9 +55,9 @@ def backup_of(connection: Connection, ticket_id: UUID, team: Team) -> int | None
     return None if team.backup_id in before else team.backup_id
 
 
-def lead_of(connection: Connection, team_id: int) -> int | None:
-    """Return the active lead of a team."""
-    row = connection.execute(QUERIES["lead_of_team"], {"team_id": team_id}).fetchone()
+def lead_of(connection: Connection, team_id: int, now: datetime) -> int | None:
+    """Return the active lead of a team, or who stands in for them."""
+    row = connection.execute(QUERIES["lead_of_team"], {"team_id": team_id, "now": now}).fetchone()
     return None if row is None else int(row[0])
 
 
@@ -88,7 +89,9 @@ def _people(connection: Connection, row: TicketRow, team: Team, recipient: Recip
         case Recipient.ASSIGNEE:
             asked = {"person_id": row.assignee_id}
             return [person_id for (person_id,) in connection.execute(QUERIES["active_person"], asked)]
-        case Recipient.ON_CALL | Recipient.LEAD:
+        case Recipient.ON_CALL:
+            return [] if team.id is None else on_call(connection, team.id, now)
+        case Recipient.LEAD:
             return [] if team.lead_id is None else [team.lead_id]
         case Recipient.SUPERVISORS:
             return supervisors_of(connection, row.site_id)

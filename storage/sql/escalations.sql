@@ -195,12 +195,15 @@ order by t.id
 limit %(limit)s
 
 -- name: team_of_ticket
--- Returns the team that has a ticket, its engineer's where it has none of its own, with the lead and the backup team.
+-- Returns the team that has a ticket, or its engineer's, with the lead (their delegate while they are absent) and backup.
 select team.id, lead.id, backup.id, backup.name
 from ticket t
 left join person assignee on assignee.id = t.assignee_id
 left join team on team.id = coalesce(t.team_id, assignee.team_id)
-left join person lead on lead.id = team.lead_id and lead.active
+left join absence away on away.person_id = team.lead_id and away.starts_at <= %(now)s and away.ends_at > %(now)s
+left join person lead
+  on lead.id = case when away.id is null then team.lead_id else away.delegate_id end
+  and lead.active
 left join team backup on backup.id = team.backup_team_id
 where t.id = %(ticket_id)s
 
@@ -213,12 +216,13 @@ where event.ticket_id = %(ticket_id)s
   and event.facts ->> 'from_team_id' is not null
 
 -- name: lead_of_team
--- Returns the active lead of a team.
-select p.id
+-- Returns the active lead of a team, their delegate while they are absent.
+select lead.id
 from team
-join person p on p.id = team.lead_id
+left join absence away on away.person_id = team.lead_id and away.starts_at <= %(now)s and away.ends_at > %(now)s
+join person lead on lead.id = case when away.id is null then team.lead_id else away.delegate_id end
 where team.id = %(team_id)s
-  and p.active
+  and lead.active
 
 -- name: directors_of_site
 -- Returns the active directors of a site.
@@ -235,3 +239,84 @@ select id
 from person
 where id = %(person_id)s
   and active
+
+-- name: ticket_steps
+-- Returns every step of the ladders of a ticket, the ladders in the order in which they began.
+select
+  e.id as escalation_id, e.ladder, e.starts_on, e.round, e.began_at, e.paused_at, e.acknowledged_at,
+  who.name as acknowledged_by, e.overtaken_at, e.ended_at, s.id as step_id, s.number, s.due_at, s.done_at, s.dropped_at
+from escalation e
+join escalation_step s on s.escalation_id = e.id
+left join person who on who.id = e.acknowledged_by
+where e.ticket_id = %(ticket_id)s
+order by e.id, s.number
+
+-- name: ticket_attempts
+-- Returns whom the steps of a ticket told, with every attempt on every channel.
+select
+  w.step_id, p.id as person_id, p.name, w.channel, o.done_at, o.given_up_at, a.number, a.channel as tried, a.at,
+  a.delivered, a.detail
+from escalation e
+join escalation_step s on s.escalation_id = e.id
+join escalation_told w on w.step_id = s.id
+join person p on p.id = w.person_id
+join outbox o on o.id = w.outbox_id
+left join delivery_attempt a on a.outbox_id = o.id
+where e.ticket_id = %(ticket_id)s
+order by w.outbox_id, a.number, a.at
+
+-- name: recorded_notices
+-- Returns what phone and text messages would have carried at these sites, newest first.
+select r.id, r.channel, r.person_id, p.name as person_name, t.code, r.text, r.at
+from recorded_notice r
+join person p on p.id = r.person_id
+join outbox o on o.id = r.outbox_id
+left join ticket t on t.id = o.ticket_id
+where (%(sites)s::text[] is null or t.site_id = any(%(sites)s))
+  and (%(channel)s::text is null or r.channel = %(channel)s)
+  and (%(before)s::bigint is null or r.id < %(before)s)
+order by r.id desc
+limit %(limit)s
+
+-- name: teams
+-- Returns teams with their leads and backup teams, in the order of their ids.
+select
+  team.id, team.name, team.site_id as site, team.lead_id, lead.name as lead_name, team.backup_team_id,
+  backup.name as backup_team_name
+from team
+left join person lead on lead.id = team.lead_id
+left join team backup on backup.id = team.backup_team_id
+where team.id > %(after)s
+  and (%(id)s::bigint is null or team.id = %(id)s)
+  and (%(sites)s::text[] is null or team.site_id is null or team.site_id = any(%(sites)s))
+order by team.id
+limit %(limit)s
+
+-- name: set_team
+-- Says who leads a team and which team backs it up; nothing where there is no such team.
+update team
+set
+  lead_id = %(lead_id)s,
+  backup_team_id = %(backup_team_id)s
+where id = %(team_id)s
+
+-- name: forget_directors
+-- Forgets the directors of a site.
+delete from site_director
+where site_id = %(site_id)s
+
+-- name: add_director
+-- Makes an active person a director of a site.
+insert into site_director (site_id, person_id)
+select %(site_id)s, id
+from person
+where id = %(person_id)s
+  and active
+
+-- name: list_directors
+-- Returns the directors of a site, inactive ones too.
+select p.id, p.name, p.active
+from site_director d
+join person p on p.id = d.person_id
+where d.site_id = %(site_id)s
+order by p.id
