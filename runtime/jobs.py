@@ -1,7 +1,8 @@
 """The jobs process: what must be done again and again and is no one's request.
 
-Rollups are a loop of their own, for every ten seconds is too often for jobs in a table; so is the auditor. The rest, few
-and each worth keeping if a process dies, are jobs of procrastinate. Its worker is asynchronous, so that, and nothing else here, is.
+Rollups are a loop of their own, for every ten seconds is too often for jobs in a table; so is the auditor. The rest,
+few and each worth keeping if a process dies, are jobs of procrastinate. Its worker is asynchronous, so that, and
+nothing else here, is.
 Two jobs processes may run at once: locks in the database keep them apart.
 """
 
