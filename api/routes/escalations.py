@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 
@@ -15,7 +15,6 @@ from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
 from api.routes.tickets import CodeInPath, visible_ticket
 from api.schemas import Key
-from notify.channels.recording import RECORDED
 from storage import escalation_views as views
 from storage.escalation_views import TeamRow
 from storage.sites import list_sites
@@ -39,7 +38,7 @@ def list_escalations(code: CodeInPath, caller: ReadTickets, database: Database) 
 def list_recorded_notices(
     caller: ReadRecordedNotices,
     database: Database,
-    channel: Annotated[str | None, Query(pattern=f"^({'|'.join(RECORDED)})$", description="Only of this one")] = None,
+    channel: Annotated[Literal["phone", "sms"] | None, Query(description="Only of this one")] = None,
     cursor: Cursor = None,
     limit: Limit = LIMIT_DEFAULT,
 ) -> RecordedNotices:

@@ -9,9 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from types import MappingProxyType
-
-from psycopg.sql import SQL
 
 from runtime.clock import SystemClock
 from runtime.desk import JOBS, run_jobs
@@ -31,20 +28,9 @@ def claim_first() -> None:
     escalations._plan_next = too_early
 
 
-def look_then_act() -> None:
-    """Act on every step that was read as due, as one does who trusts a list; planning twice looked away from, too."""
-    queries = dict(escalations.QUERIES)
-    claim = queries["claim_step"].as_string()
-    assert "and s.done_at is null" in claim
-    queries["claim_step"] = SQL(claim.replace("and s.done_at is null", ""))  # type: ignore[arg-type]
-    queries["plan_step"] = SQL(queries["plan_step"].as_string() + " on conflict do nothing")  # type: ignore[arg-type]
-    escalations.QUERIES = MappingProxyType(queries)
-
-
 BUGS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
     "claim_first": claim_first,
-    "look_then_act": look_then_act,
 }
 
 
