@@ -330,12 +330,14 @@ def test_a_resolution_that_nobody_confirms_is_a_stall_too(pool: ConnectionPool, 
 
 def test_an_edited_policy_leaves_the_ladders_of_open_tickets_as_they_are(pool: ConnectionPool, house: Teams) -> None:
     """ADR 0012."""
-    old = dispatched(pool, house)
+    with pool.connection() as connection:
+        old = a_report(connection, house.house)
     body = shipped_body("repair")
     ladder = next(one for one in body["escalation"]["ladder"] if one["name"] == "not_accepted")
     ladder["rung"] = [{**ladder["rung"][0], "after_s": 300}]
     with pool.connection() as connection:
         publish_policy(connection, body, person_id=None, now=NOW)
+        carry(connection, house.house, old, State.DISPATCHED)
     new = dispatched(pool, house)
     told = pass_time(pool, NOW, NOW + 16 * MINUTE)
     assert [(minutes, code) for minutes, code, _, _ in told] == [(5, new), (15, old)]
@@ -365,6 +367,8 @@ def test_sweeps_at_once_take_each_step_once(database: str) -> None:
             thread.start()
         for thread in threads:
             thread.join()
+        with pool.connection() as connection:
+            assert not any(take_step(connection, *step, NOW + 16 * MINUTE) for step in steps), "they are done"
         assert Counter(taken) == Counter({step_id: 1 for step_id, _ in steps})
         with pool.connection() as connection:
             sent = connection.execute("select count(*) from outbox where kind = 'escalation.not_accepted'").fetchone()
