@@ -207,6 +207,8 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "line_stopped": N_("Line stopped"),
         "failure_mode": N_("Failure mode"),
         "clock": N_("Clock"),
+        "team_id": N_("Team"),
+        "from_team_id": N_("Team before"),
         "ladder": N_("Escalation"),
         "step": N_("Rung"),
         "effect": N_("Effect"),
