@@ -43,6 +43,7 @@ class Action(StrEnum):
     CHANGE_PARTS = "change_parts"
     READ_PEOPLE = "read_people"
     CHANGE_PEOPLE = "change_people"
+    PLAN_SHIFTS = "plan_shifts"
     READ_QUARANTINE = "read_quarantine"
     REPLAY_QUARANTINE = "replay_quarantine"
     DISMISS_QUARANTINE = "dismiss_quarantine"
@@ -88,6 +89,7 @@ PERMISSIONS: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.CHANGE_PARTS: _PLANNING | {Role.INTEGRATION},
         Action.READ_PEOPLE: _STAFF - {Role.INTEGRATION},
         Action.CHANGE_PEOPLE: frozenset({Role.ADMIN}),
+        Action.PLAN_SHIFTS: _LEADING,
         Action.READ_QUARANTINE: _PLANNING | {Role.INTEGRATION},
         Action.REPLAY_QUARANTINE: _PLANNING,
         Action.DISMISS_QUARANTINE: _PLANNING,

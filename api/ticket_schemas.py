@@ -9,6 +9,8 @@ from uuid import UUID
 from pydantic import Field, JsonValue, StringConstraints
 
 from api.schemas import Asked, Facts, Key, Line, Prose, Told
+from storage.breaker import Breaker
+from storage.hand_overs import HandOverView
 from storage.ticket_views import (
     AnswerView,
     AttachmentView,
@@ -23,6 +25,7 @@ from storage.ticket_views import (
     TaskView,
     TicketSummary,
 )
+from ticketing.heat import Heat
 from ticketing.steps import NextStep
 
 TicketCode = Annotated[str, StringConstraints(pattern=r"^[DPSI][0-9]{6}$")]
@@ -35,6 +38,7 @@ class TicketShape(Told):
     id: UUID
     code: str
     kind: str
+    channel: str | None
     state: str
     outcome: str | None
     title_en: str
@@ -58,8 +62,16 @@ class TicketShape(Told):
     prediction_id: UUID | None
     requester_id: int | None
     requester_name: str | None
+    requester_tier: str
+    priority_override: int | None
     assignee_id: int | None
     assignee_name: str | None
+    team_id: int | None
+    team_name: str | None
+    line_stopped: bool
+    parent_code: str | None
+    merged_into_code: str | None
+    reopened_count: int
     opened_at: datetime
     due_at: datetime
     failure_expected_at: datetime | None
@@ -87,7 +99,8 @@ class TicketAnswer(Told):
     """Everything about one ticket: facts, clocks, checklist, bill of parts, evidence, timeline, next legal steps.
 
     ``confirmation_url_secret`` is there only in the answer to the command that made the link, to be shown as a QR
-    code; it is not kept anywhere.
+    code; it is not kept anywhere. ``dispatch_blocked_by`` is the site's breaker while it keeps this new ticket from
+    being dispatched: what is frozen since when, and by which open P0.
     """
 
     ticket: TicketShape
@@ -103,9 +116,12 @@ class TicketAnswer(Told):
     evidence: list[EvidenceView]
     attachments: list[AttachmentView]
     answers: list[AnswerView]
+    hand_overs: list[HandOverView]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]
+    heat: Heat | None = None
+    dispatch_blocked_by: Breaker | None = None
     confirmation_url_secret: str | None = None
 
 

@@ -2,8 +2,9 @@
 
 An instant is working time when the wall clock of the calendar's zone shows a time inside one of that day's
 segments. From this one definition follow clock changes, leap days and several segments a day: working time is a
-list of UTC intervals, and both questions, when is ``seconds`` of it over and how much of it lies between two
-instants, walk the same list. They are therefore inverses: ``worked(start, due(start, seconds)) == seconds``.
+list of UTC intervals, and all questions walk the same list: when is ``seconds`` of it over, when did the last
+``seconds`` of it begin, and how much of it lies between two instants. They are therefore inverses:
+``worked(start, due(start, seconds)) == seconds == worked(ago(end, seconds), end)``.
 
 Adding hours to local times instead is wrong around every clock change (238 of 1,248 cases when measured).
 """
@@ -71,6 +72,21 @@ class WorkingCalendar:
             left -= ends - begins
         raise _invalid(f"{seconds} s of working time within 20 years of {start.isoformat()}", "a calendar with less")
 
+    def ago(self, end: datetime, seconds: float) -> datetime:
+        """Return the latest instant since which ``seconds`` of working time have passed until ``end``."""
+        left = timedelta(seconds=seconds)
+        if left <= timedelta(0):
+            return end
+        day = end.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        while day > end - SEARCH_LIMIT:
+            for begins, ends in reversed(_of_utc_day(self, day)):
+                ends = min(ends, end)
+                if left <= ends - begins:
+                    return ends - left
+                left -= max(ends - begins, timedelta(0))
+            day -= _DAY
+        raise _invalid(f"{seconds} s of working time within 20 years before {end.isoformat()}", "a calendar with less")
+
     def worked(self, start: datetime, end: datetime) -> float:
         """Return the seconds of working time between two instants; 0 when ``end`` is not after ``start``."""
         return sum((ends - begins for begins, ends in self._intervals(start, end)), timedelta(0)).total_seconds()
@@ -93,6 +109,10 @@ class RoundTheClock:
     def due(self, start: datetime, seconds: float) -> datetime:
         """Return the instant ``seconds`` after ``start``."""
         return start + timedelta(seconds=max(seconds, 0))
+
+    def ago(self, end: datetime, seconds: float) -> datetime:
+        """Return the instant ``seconds`` before ``end``."""
+        return end - timedelta(seconds=max(seconds, 0))
 
     def worked(self, start: datetime, end: datetime) -> float:
         """Return the seconds between two instants; 0 when ``end`` is not after ``start``."""

@@ -31,6 +31,9 @@ ROUTES: dict[str, str] = {
     "confirmation.requested": "inbox",
     "confirmation.disputed": "inbox",
     **{kind: "inbox" for kind in TEXTS if kind.startswith(("service.", "escalation."))},
+    "ticket.reprioritised": "inbox",
+    "breaker.frozen": "inbox",
+    "breaker.thawed": "inbox",
 }
 
 DELIVERED = Counter("wearsight_relay_delivered", "Messages delivered.", ["kind"])

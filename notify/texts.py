@@ -65,6 +65,18 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{steps} rungs of escalations at site {subject} are overdue and nothing takes them.",
         "站点 {subject} 有 {steps} 级升级已超时，无人处理。",
     ),
+    "ticket.reprioritised": (
+        "{code} went from P{priority_before} to P{priority}: {title}. Due {due_at} UTC.",
+        "{code} 优先级由 P{priority_before} 调整为 P{priority}：{title}。截止 {due_at} UTC。",
+    ),
+    "breaker.frozen": (
+        "{open_p0} P0 are open at {site} ({codes}): from P{freezes_from} on, dispatch waits until they are cleared.",
+        "{site} 有 {open_p0} 张 P0 工单未关闭（{codes}）：P{freezes_from} 及以下工单暂停派工，直至 P0 清除。",
+    ),
+    "breaker.thawed": (
+        "The P0 of {site} are cleared: tickets from P{freezes_from} on are dispatched again.",
+        "{site} 的 P0 工单已清除：P{freezes_from} 及以下工单恢复派工。",
+    ),
     "service.feed_silent": (
         "Nothing was heard of the feed {subject} for more than {silent_after_s} s.",
         "数据通道 {subject} 已超过 {silent_after_s} 秒没有任何消息。",

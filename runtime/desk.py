@@ -18,20 +18,26 @@ from psycopg_pool import ConnectionPool
 from domain.clock import Clock
 from runtime.assessing import assess_due
 from runtime.measuring import disks, measured
+from runtime.prioritising import prioritise_round
 from runtime.rounds import dispatch_round, escalation_round, sweep_round
 from runtime.settings import Settings
 from storage import evidence_packs, service_alarms
 from storage.alarms import end_due_shelvings
 from storage.database import open_pool
+from storage.dispatching import How, count_first_time_fixes
 
 ASSESS_EVERY_S = 0.25
 FREEZE_EVERY_S = 1.0
 UNSHELVE_EVERY_S = 5.0
 # One call freezes at most so many packs, then lets the desk's other work have its turn.
 PACKS_PER_CALL = 50
-DISPATCH_EVERY_S = 5.0
+# One assignment problem (SPEC X2); what cannot wait has a round of its own.
+DISPATCH_EVERY_S = 30.0
+URGENT_EVERY_S = 1.0
+COUNT_FIXES_EVERY_S = 3600.0
 SWEEP_EVERY_S = 5.0
 ESCALATE_EVERY_S = 2.0
+PRIORITISE_EVERY_S = 15.0
 WATCH_EVERY_S = 5.0
 BEAT_EVERY_S = 5.0
 # After an error a job rests, so that a database that is away is not asked a thousand times a second.
@@ -58,6 +64,17 @@ def _dispatch(pool: ConnectionPool, clock: Clock) -> int:
     return 0
 
 
+def _dispatch_urgent(pool: ConnectionPool, clock: Clock) -> int:
+    dispatch_round(pool, clock.now(), How.URGENT)
+    return 0
+
+
+def _count_fixes(pool: ConnectionPool, clock: Clock) -> int:
+    with pool.connection() as connection:
+        count_first_time_fixes(connection, clock.now())
+    return 0
+
+
 def _sweep(pool: ConnectionPool, clock: Clock) -> int:
     sweep_round(pool, clock.now())
     return 0
@@ -65,6 +82,11 @@ def _sweep(pool: ConnectionPool, clock: Clock) -> int:
 
 def _escalate(pool: ConnectionPool, clock: Clock) -> int:
     return escalation_round(pool, clock.now())
+
+
+def _prioritise(pool: ConnectionPool, clock: Clock) -> int:
+    prioritise_round(pool, clock.now())
+    return 0
 
 
 def _freeze(pool: ConnectionPool, clock: Clock) -> int:
@@ -84,9 +106,12 @@ JOBS: tuple[Job, ...] = (
     Job("assess", ASSESS_EVERY_S, assess_due),
     Job("freeze", FREEZE_EVERY_S, _freeze),
     Job("unshelve", UNSHELVE_EVERY_S, _unshelve),
+    Job("urgent", URGENT_EVERY_S, _dispatch_urgent),
     Job("dispatch", DISPATCH_EVERY_S, _dispatch),
+    Job("fixes", COUNT_FIXES_EVERY_S, _count_fixes),
     Job("sweep", SWEEP_EVERY_S, _sweep),
     Job("escalate", ESCALATE_EVERY_S, _escalate),
+    Job("prioritise", PRIORITISE_EVERY_S, _prioritise),
 )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -10,22 +11,32 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from storage import escalations
+from storage.breaker import is_frozen
 from storage.casework import perform
 from storage.dispatching import (
-    engineers_for,
-    job_of,
+    LEAST_URGENT,
+    How,
+    OpenJob,
+    engineer_for,
+    engineers,
+    last_unassigned_notice,
     lock_assignment,
+    open_jobs,
     record_choice,
     take_new_ticket,
-    tickets_to_dispatch,
-    was_unassigned_noticed,
+    try_lock_round,
+    unlock_round,
 )
-from storage.policies import read_policy_version
+from storage.fallback import fallback_for, is_fallback_due
 from storage.sweeping import holds_to_review, notice_overdue, notice_review, overdue_clocks
-from storage.tickets import ticket_row
 from ticketing.actors import SYSTEM
-from ticketing.dispatch import choose
+from ticketing.dispatching.assignment import Choice, Round, exclusions
 from ticketing.lifecycle import Command
+
+MOST_URGENT = 0
+# A notice names so many of the candidates; the decision has the rest.
+NAMED_IN_NOTICE = 20
+NOBODY_ASKED = Choice(None, (), 0, 0, {})
 
 _log = structlog.get_logger()
 
@@ -38,44 +49,90 @@ class RoundResult:
     unassigned: list[str]
 
 
-def dispatch_round(pool: ConnectionPool, now: datetime) -> RoundResult:
-    """Try every new ticket once, the most urgent first."""
-    with pool.connection() as connection:
-        codes = tickets_to_dispatch(connection)
+def dispatch_round(pool: ConnectionPool, now: datetime, how: How = How.ROUND) -> RoundResult:
+    """Give all new tickets to the crew as one assignment problem; an urgent round gives the P0 alone.
+
+    One round goes on at a time, of however many desks: another one finds nothing to do.
+    """
     result = RoundResult([], [])
-    for code in codes:
-        with pool.connection() as connection:
-            is_given_out = dispatch_ticket(connection, code, now)
-        if is_given_out is not None:
-            (result.dispatched if is_given_out else result.unassigned).append(code)
+    with pool.connection() as keeper:
+        if not try_lock_round(keeper):
+            return result
+        # The lock is the session's: no transaction stays open meanwhile.
+        keeper.commit()
+        try:
+            for open_job, choice in _planned(pool, now, MOST_URGENT if how is How.URGENT else LEAST_URGENT):
+                with pool.connection() as connection:
+                    is_given_out = _carry_out(connection, open_job, choice, how, now)
+                if is_given_out is not None:
+                    (result.dispatched if is_given_out else result.unassigned).append(open_job.job.code)
+        finally:
+            unlock_round(keeper)
     return result
 
 
-def dispatch_ticket(connection: Connection, code: str, now: datetime) -> bool | None:
-    """Give a new ticket to the best engineer; False when nobody fits, None when it is no longer ours to give.
+def _planned(pool: ConnectionPool, now: datetime, least_urgent: int) -> Iterator[tuple[OpenJob, Choice]]:
+    with pool.connection() as connection:
+        jobs = _not_frozen(connection, open_jobs(connection, now, least_urgent), now)
+        crew = engineers(connection, now) if jobs else []
+    planned = Round([one.job for one in jobs], [one.policy for one in jobs], crew)
+    for number, open_job in enumerate(jobs):
+        yield open_job, planned.choice(number)
 
-    The decision is stored with every candidate. When nobody fits, the supervisors are told once and the ticket
-    stays new, to be tried again in the next round.
+
+def _not_frozen(connection: Connection, jobs: list[OpenJob], now: datetime) -> list[OpenJob]:
+    """Return the jobs that no breaker keeps back; about the others it is kept that it does (SPEC S6)."""
+    kinds = {(one.job.site_id, one.job.priority) for one in jobs}
+    frozen = {kind for kind in kinds if is_frozen(connection, *kind)}
+    for open_job in jobs:
+        if (open_job.job.site_id, open_job.job.priority) in frozen:
+            record_choice(connection, open_job.ticket_id, NOBODY_ASKED, How.FROZEN, now)
+    return [one for one in jobs if (one.job.site_id, one.job.priority) not in frozen]
+
+
+def _carry_out(connection: Connection, open_job: OpenJob, choice: Choice, how: How, now: datetime) -> bool | None:
+    """Give a new ticket to whom the plan chose; False when nobody fits, None when it is no longer ours to give.
+
+    The plan was made on what was read before: a ticket that changed since, or an engineer whom the rules exclude by
+    now, waits for the next round. The decision is stored with its candidates.
     """
     lock_assignment(connection)
-    ticket_id = take_new_ticket(connection, code)
-    if ticket_id is None:
+    if take_new_ticket(connection, open_job.job.code) != (open_job.ticket_id, open_job.version):
         return None
-    policy = read_policy_version(connection, ticket_row(connection, code).policy_id)
-    choice = choose(job_of(connection, ticket_id), engineers_for(connection, ticket_id), policy.dispatch)
-    record_choice(connection, ticket_id, choice, now)
     if choice.chosen_id is None:
-        if not was_unassigned_noticed(connection, ticket_id):
-            reasons = [
-                {"name": candidate.name, "excluded_by": [exclusion.rule for exclusion in candidate.excluded_by]}
-                for candidate in choice.candidates
-            ]
-            perform(connection, code, Command.UNASSIGNED, None, "", {"candidates": reasons}, SYSTEM, now)
-            _log.warning("nobody fits", ticket=code, candidates=len(reasons))
-        return False
-    perform(connection, code, Command.DISPATCH, None, "", {"assignee_id": choice.chosen_id}, SYSTEM, now)
-    _log.info("dispatched", ticket=code, person=choice.chosen_id)
+        return _without_anybody(connection, open_job, choice, how, now)
+    engineer = engineer_for(connection, choice.chosen_id, now)
+    if engineer is None or exclusions(open_job.job, engineer, open_job.policy):
+        return None
+    record_choice(connection, open_job.ticket_id, choice, how, now)
+    _send(connection, open_job, choice.chosen_id, now)
     return True
+
+
+def _without_anybody(connection: Connection, open_job: OpenJob, choice: Choice, how: How, now: datetime) -> bool:
+    """Nobody fits: whoever is left goes when it is time, and supervisors are told, again and again (SPEC X3)."""
+    fallback_id = fallback_for(connection, open_job, now) if is_fallback_due(open_job, now) else None
+    last = last_unassigned_notice(connection, open_job.ticket_id)
+    is_to_be_told = last is None or (now - last).total_seconds() >= open_job.policy.remind_every_s
+    if is_to_be_told or fallback_id is not None:
+        reasons = [
+            {"name": candidate.name, "excluded_by": [exclusion.rule for exclusion in candidate.excluded_by]}
+            for candidate in choice.candidates[:NAMED_IN_NOTICE]
+        ]
+        told = {"candidates": reasons, "excluded": choice.excluded, "fallback_id": fallback_id}
+        perform(connection, open_job.job.code, Command.UNASSIGNED, None, "", told, SYSTEM, now)
+        _log.warning("nobody fits", ticket=open_job.job.code, considered=choice.considered, fallback=fallback_id)
+    if fallback_id is None:
+        record_choice(connection, open_job.ticket_id, choice, how, now)
+        return False
+    record_choice(connection, open_job.ticket_id, replace(choice, chosen_id=fallback_id), How.FALLBACK, now)
+    _send(connection, open_job, fallback_id, now)
+    return True
+
+
+def _send(connection: Connection, open_job: OpenJob, person_id: int, now: datetime) -> None:
+    perform(connection, open_job.job.code, Command.DISPATCH, None, "", {"assignee_id": person_id}, SYSTEM, now)
+    _log.info("dispatched", ticket=open_job.job.code, person=person_id)
 
 
 def sweep_round(pool: ConnectionPool, now: datetime) -> int:

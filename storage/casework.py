@@ -14,9 +14,11 @@ from uuid import UUID
 from psycopg import Connection
 
 from domain.refusals import Refused
+from storage import priorities
+from storage.breaker import judge_site
 from storage.calendars import working_times
 from storage.closures import open_link, record_answer, use_link
-from storage.effects import CHECKS, EFFECTS
+from storage.effects import CHECKS, CLOCKS, EFFECTS, FIRST
 from storage.effects.case import Case
 from storage.intake import create_report, open_from_prediction
 from storage.ladders import plan
@@ -24,7 +26,7 @@ from storage.notices import tell_about
 from storage.policies import read_policy_version
 from storage.queries import load
 from storage.ticket_views import TicketDetail, TicketRow
-from storage.tickets import read_clocks, read_open_hold, read_ticket, running_clock, ticket_detail
+from storage.tickets import read_clocks, read_open_hold, read_ticket, running_clock, ticket_detail, ticket_row
 from storage.timelines import new_event, save_clocks, save_ticket, stale_version
 from ticketing.actors import SYSTEM, Actor, link_holder
 from ticketing.deciding import decide
@@ -42,6 +44,7 @@ __all__ = [
     "open_from_prediction",
     "open_link",
     "perform",
+    "reprioritise",
     "run_command",
 ]
 
@@ -56,9 +59,13 @@ PEOPLE_COMMANDS = frozenset(Command) - {
     Command.REVIEW,
     Command.ESCALATE,
     Command.PASS_TO_BACKUP,
+    Command.REPRIORITISE,
 }
 # What changes nothing that a ladder of escalation starts on.
 NOT_PLANNED = frozenset({Command.VIEW, Command.ESCALATE, Command.OVERDUE, Command.REVIEW})
+
+# After these a ticket is scored again: evidence came, or the requester complained (SPEC S1).
+RESCORED = frozenset({Command.JOIN, Command.NOTE, Command.DISPUTE})
 
 
 def run_command(
@@ -106,7 +113,7 @@ def perform(
     if command in (Command.CLOSE, Command.CANCEL):
         connection.execute(QUERIES["lock_asset_of_ticket"], {"code": code})
     connection.execute(QUERIES["lock_ticket"], {"code": code})
-    row, ticket = read_ticket(connection, code)
+    row, ticket = read_ticket(connection, code, now)
     if version is not None and version != row.version:
         raise _overtaken(row, version, command, actor)
     decision = decide(ticket, command, facts, actor, now, summary=summary)
@@ -117,7 +124,10 @@ def perform(
     told = dict(facts) if actor is SYSTEM and decision.step.observes else as_json(decision.facts)
     if row.assignee_id is not None and decision.after.assignee_id != row.assignee_id:
         told["previous_assignee_id"] = row.assignee_id
-    after = decision.after if decision.step.observes else _move_clocks(case)
+    if command in FIRST:
+        told.update(FIRST[command](case))
+    moves = command in CLOCKS or not decision.step.observes
+    after = _move_clocks(case) if moves else decision.after
     event = new_event(
         row.timeline_length + 1,
         actor=actor,
@@ -136,7 +146,27 @@ def perform(
         reopened = ticket.state is State.CLOSED and after.state is not State.CLOSED
         plan(connection, after, case.policy.escalation, now, reopened=reopened)
     tell_about(connection, row, after, command, told, now)
+    if row.priority == 0 and (ticket.state is State.CLOSED) != (after.state is State.CLOSED):
+        judge_site(connection, row.site_id, now)
+    if command in RESCORED and not decision.step.effective:
+        reprioritise(connection, code, command.value, now)
     return secret
+
+
+def reprioritise(connection: Connection, code: str, cause: str, now: datetime) -> bool:
+    """Score an open ticket by what is known now; say whether its priority moved (SPEC S1).
+
+    Only a new level, or a score that moved by more than the policy's share, is told on the timeline and changes the
+    ticket: the look alone leaves no trace.
+    """
+    connection.execute(QUERIES["lock_ticket"], {"code": code})
+    row = ticket_row(connection, code)
+    change = None if row.state == State.CLOSED else priorities.change_of(connection, row, now)
+    if change is None:
+        return False
+    perform(connection, code, Command.REPRIORITISE, None, "", change.as_facts(cause), SYSTEM, now)
+    priorities.apply(connection, row, change.after, now)
+    return True
 
 
 def join_findings(connection: Connection, ticket_id: UUID, finding_ids: Sequence[UUID], now: datetime) -> int:
@@ -224,6 +254,9 @@ def _move_clocks(case: Case) -> Ticket:
         now=case.now,
         working=working_times(case.connection, (clock.calendar_id for clock in before)),
     )
+    more = CLOCKS.get(step.command)
+    if more is not None:
+        clocks = more(case, clocks)
     save_clocks(case.connection, case.row.id, _changed(before, clocks))
     if ends_hold:
         case.connection.execute(QUERIES["end_hold"], {"ticket_id": case.row.id, "now": case.now})

@@ -93,7 +93,7 @@ def adopt(connection: Connection, now: datetime) -> int:
     adopted = 0
     for (code,) in connection.execute(QUERIES["tickets_without_ladders"], {"limit": ADOPT_BATCH}).fetchall():
         if connection.execute(QUERIES["try_lock_ticket"], {"code": code}).fetchone() is not None:
-            row, ticket = read_ticket(connection, code)
+            row, ticket = read_ticket(connection, code, now)
             plan(connection, ticket, read_policy_version(connection, row.policy_id).escalation, now)
             adopted += 1
     return adopted

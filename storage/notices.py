@@ -15,6 +15,7 @@ from ticketing.ticket import Ticket
 # command -> (kind of message, told to the assignee?, to the supervisors of the site?, to the requester?)
 NOTICES: dict[Command, tuple[str, bool, bool, bool]] = {
     Command.DISPATCH: ("ticket.dispatched", True, False, False),
+    Command.TRANSFER: ("ticket.dispatched", True, False, False),
     Command.UNASSIGNED: ("ticket.unassigned", False, True, False),
     Command.OVERDUE: ("ticket.overdue", True, True, False),
     Command.REVIEW: ("ticket.review", True, True, False),

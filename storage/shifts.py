@@ -13,7 +13,7 @@ from datetime import date, datetime, time
 from zoneinfo import available_timezones
 
 from psycopg import Connection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, kwargs_row
 
 from domain.refusals import Refused
 from storage.queries import load
@@ -144,14 +144,9 @@ def delete_shift(connection: Connection, shift_id: int) -> None:
 
 def list_rotas(connection: Connection, *, sites: Sequence[str] | None, after: int = 0, limit: int = 50) -> list[Rota]:
     """Return rotas of teams that work at these sites (None: all)."""
-    found = []
-    for row in connection.execute(QUERIES["rotas"], {"sites": _listed(sites), "after": after, "limit": limit}):
-        days = [
-            RotaDay(one["number"], time.fromisoformat(one["starts"]), time.fromisoformat(one["ends"])) for one in row[9]
-        ]
-        members = [RotaMember(one["person_id"], one["offset_days"]) for one in row[10]]
-        found.append(Rota(*row[:9], days=days, members=members))
-    return found
+    asked = {"sites": _listed(sites), "after": after, "limit": limit}
+    with connection.cursor(row_factory=kwargs_row(_rota)) as cursor:
+        return cursor.execute(QUERIES["rotas"], asked).fetchall()
 
 
 def add_rota(connection: Connection, rota: NewRota) -> int:
@@ -229,6 +224,14 @@ def person_of_absence(connection: Connection, absence_id: int) -> int | None:
 def delete_absence(connection: Connection, absence_id: int) -> None:
     """Take an absence back."""
     connection.execute(QUERIES["delete_absence"], {"id": absence_id})
+
+
+def _rota(*, days: list[dict[str, str]], members: list[dict[str, int]], **facts: object) -> Rota:
+    worked = [
+        RotaDay(int(day["number"]), *(time.fromisoformat(day[end]) for end in ("starts", "ends"))) for day in days
+    ]
+    standing = [RotaMember(member["person_id"], member["offset_days"]) for member in members]
+    return Rota(days=worked, members=standing, **facts)  # type: ignore[arg-type]  # the query names the other fields
 
 
 def _check_rota(rota: NewRota) -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from storage.breaker import Breaker
+from storage.hand_overs import HandOverView
+from ticketing.heat import Heat
 from ticketing.steps import NextStep
 
 
@@ -59,6 +62,7 @@ class TicketRow:
     id: UUID
     code: str
     kind: str
+    channel: str | None
     state: str
     outcome: str | None
     title_en: str
@@ -82,6 +86,8 @@ class TicketRow:
     prediction_id: UUID | None
     requester_id: int | None
     requester_name: str | None
+    requester_tier: str
+    priority_override: int | None
     assignee_id: int | None
     assignee_name: str | None
     team_id: int | None
@@ -264,11 +270,19 @@ class EventView:
 
 @dataclass(frozen=True, slots=True)
 class DispatchView:
-    """The newest dispatch decision; each candidate has person_id, name, score, parts and excluded_by."""
+    """The newest dispatch decision; each candidate has person_id, name, score, parts, excluded_by and given.
+
+    ``how`` is round, urgent, fallback or frozen. Of many ``considered`` only the best candidates are listed:
+    ``fitting`` counts those no rule excludes (None in old decisions), ``excluded`` those that each rule does.
+    """
 
     at: datetime
     chosen_id: int | None
     chosen_name: str | None
+    how: str
+    considered: int
+    fitting: int | None
+    excluded: Mapping[str, int]
     candidates: list[Mapping[str, object]]
 
 
@@ -285,7 +299,10 @@ class AnswerView:
 
 @dataclass(frozen=True, slots=True)
 class TicketDetail:
-    """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link."""
+    """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link.
+
+    ``dispatch_blocked_by`` is the site's breaker while it keeps this new ticket from being dispatched (SPEC S6).
+    """
 
     ticket: TicketRow
     is_on_hold: bool
@@ -300,7 +317,10 @@ class TicketDetail:
     evidence: list[EvidenceView]
     attachments: list[AttachmentView]
     answers: list[AnswerView]
+    hand_overs: list[HandOverView]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]
+    heat: Heat | None = None
+    dispatch_blocked_by: Breaker | None = None
     confirmation_url_secret: str | None = None

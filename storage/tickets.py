@@ -12,6 +12,8 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from domain.refusals import Refused
+from storage.breaker import Breaker, is_frozen, read_breakers
+from storage.hand_overs import hand_overs_of, receivers_of, teams_to_choose
 from storage.policies import read_policy_version
 from storage.queries import load
 from storage.ticket_views import (
@@ -35,6 +37,8 @@ from storage.ticket_views import (
 from ticketing.actors import Actor
 from ticketing.closure import unpassed_gates
 from ticketing.facts import FactType
+from ticketing.heat import Heat, heat_of
+from ticketing.policy.whole import Policy
 from ticketing.sla import Hold, RunningClock, state_of
 from ticketing.steps import FactNeed, NextStep, Option, next_steps
 from ticketing.ticket import Clock, HoldReason, Kind, Outcome, State, Ticket
@@ -95,15 +99,17 @@ def ticket_detail(
         tasks=_all(connection, TaskView, "ticket_tasks", key),
         bill=_all(connection, BillLineView, "ticket_bill", key),
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
+        receiver_ids=receivers_of(connection, row.id),
     )
-    ticket = as_ticket(row, parts)
+    policy = read_policy_version(connection, row.policy_id)
+    ticket, heat = _with_heat(as_ticket(row, parts), row, open_hold(parts.holds), policy, now)
     chained = _timeline(connection, row.id)
     steps = [_with_options(connection, row, parts, step, language) for step in next_steps(ticket, actor, language)]
     return TicketDetail(
         ticket=row,
         is_on_hold=ticket.is_on_hold,
         gates=[gate.value for gate in unpassed_gates(ticket)] if ticket.state is State.EXECUTING else [],
-        clocks=_clock_views(connection, row, parts, now),
+        clocks=_clock_views(row, parts, policy, now),
         holds=parts.holds,
         tasks=parts.tasks,
         bill=parts.bill,
@@ -113,14 +119,17 @@ def ticket_detail(
         evidence=_all(connection, EvidenceView, "ticket_evidence", {"prediction_id": row.prediction_id}),
         attachments=parts.attachments,
         answers=_all(connection, AnswerView, "ticket_answers", key),
+        hand_overs=hand_overs_of(connection, row.id),
         timeline=[_event_view(link) for link in chained],
         timeline_is_whole=first_break(row.id, chained, row.timeline_length, row.timeline_head) is None,
         next_steps=steps,
+        heat=heat,
+        dispatch_blocked_by=_blocking_breaker(connection, row),
     )
 
 
-def read_ticket(connection: Connection, code: str) -> tuple[TicketRow, Ticket]:
-    """Return the stored row and the ticket as its rules see it."""
+def read_ticket(connection: Connection, code: str, now: datetime) -> tuple[TicketRow, Ticket]:
+    """Return the stored row and the ticket as its rules see it at ``now``: what is hot stays with its engineer."""
     row = ticket_row(connection, code)
     key = {"ticket_id": row.id}
     parts = _Parts(
@@ -129,8 +138,10 @@ def read_ticket(connection: Connection, code: str) -> tuple[TicketRow, Ticket]:
         tasks=_all(connection, TaskView, "ticket_tasks", key),
         bill=_all(connection, BillLineView, "ticket_bill", key),
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
+        receiver_ids=receivers_of(connection, row.id),
     )
-    return row, as_ticket(row, parts)
+    policy = read_policy_version(connection, row.policy_id)
+    return row, _with_heat(as_ticket(row, parts), row, open_hold(parts.holds), policy, now)[0]
 
 
 def read_clocks(connection: Connection, ticket_id: UUID) -> list[ClockRow]:
@@ -174,6 +185,7 @@ class _Parts:
     tasks: list[TaskView]
     bill: list[BillLineView]
     attachments: list[AttachmentView]
+    receiver_ids: tuple[int, ...]
 
 
 def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
@@ -214,11 +226,36 @@ def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
         unreconciled_parts=tuple(line.part_number for line in parts.bill if line.issued != line.used + line.returned),
         attachments=len(parts.attachments),
         reached=tuple(row.reached),
+        is_overridden=row.priority_override is not None,
+        receiver_ids=parts.receiver_ids,
     )
 
 
-def _clock_views(connection: Connection, row: TicketRow, parts: _Parts, now: datetime) -> list[ClockView]:
-    policy = read_policy_version(connection, row.policy_id)
+def _with_heat(
+    ticket: Ticket, row: TicketRow, hold: Hold | None, policy: Policy, now: datetime
+) -> tuple[Ticket, Heat | None]:
+    """Return the ticket with its heat lock, and the heat; a hold that pauses the due date pauses the heat."""
+    is_paused_by_hold = hold is not None and Clock.RESOLVE in policy.hold_pauses[hold.reason]
+    heat = heat_of(
+        policy,
+        state=ticket.state,
+        tier=row.requester_tier,
+        priority=row.priority,
+        opened_at=row.opened_at,
+        due_at=row.due_at,
+        paused_since=hold.started_at if hold and is_paused_by_hold and row.due_at != row.failure_expected_at else None,
+        now=now,
+    )
+    return replace(ticket, is_heat_locked=heat is not None and heat.is_locked), heat
+
+
+def _blocking_breaker(connection: Connection, row: TicketRow) -> Breaker | None:
+    if row.state != State.NEW or not is_frozen(connection, row.site_id, row.priority):
+        return None
+    return read_breakers(connection, [row.site_id])[0]
+
+
+def _clock_views(row: TicketRow, parts: _Parts, policy: Policy, now: datetime) -> list[ClockView]:
     hold = open_hold(parts.holds)
     return [
         ClockView(
@@ -245,6 +282,8 @@ def _filled(connection: Connection, row: TicketRow, parts: _Parts, need: FactNee
         case FactType.PERSON:
             people = connection.execute(QUERIES["site_engineers"], {"site_id": row.site_id}).fetchall()
             options = [Option(str(person_id), name) for person_id, name in people]
+        case FactType.TEAM:
+            options = [Option(str(team_id), name) for team_id, name in teams_to_choose(connection, row.id)]
         case FactType.FAILURE_MODE:
             asked = {"asset_type_id": row.asset_type_id}
             modes = connection.execute(QUERIES["modes_of_asset_type"], asked).fetchall()

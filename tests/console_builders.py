@@ -21,14 +21,13 @@ from domain.readings import Readings
 from ingest.quarantine_reasons import EXPLANATIONS
 from storage import people, readings, rollups
 from storage.database import detect_server
-from storage.dispatching import engineers_for, job_of, record_choice, take_new_ticket
+from storage.dispatching import How, engineers, open_jobs, record_choice
 from storage.partitions import ensure_partitions, needs_partitions
-from storage.policies import policy_in_force
 from tests.api_builders import TestClock
 from tests.app_builders import an_app
 from tests.ticket_builders import DAY, HOUR, MINUTE, NOW, House, a_finding, a_house, a_prediction
 from ticketing.actors import Actor
-from ticketing.dispatch import choose
+from ticketing.dispatching.assignment import choose
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 READING_DAYS = 1
@@ -116,11 +115,9 @@ def a_worn_motor(connection: Connection, house: House, now: datetime = NOW) -> U
 
 def a_dispatch_decision(connection: Connection, code: str, now: datetime = NOW) -> None:
     """Weigh the engineers for a new ticket, as a dispatch round does, and keep why."""
-    ticket_id = take_new_ticket(connection, code)
-    assert ticket_id is not None
-    _, policy = policy_in_force(connection)
-    choice = choose(job_of(connection, ticket_id), engineers_for(connection, ticket_id), policy.dispatch)
-    record_choice(connection, ticket_id, choice, now)
+    (open_job,) = [one for one in open_jobs(connection, now) if one.job.code == code]
+    choice = choose(open_job.job, engineers(connection, now), open_job.policy)
+    record_choice(connection, open_job.ticket_id, choice, How.ROUND, now)
 
 
 def a_picture(width: int = 64, height: int = 48) -> bytes:

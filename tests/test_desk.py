@@ -52,7 +52,25 @@ def test_each_job_runs_at_its_pace_and_a_failing_one_stops_no_other(pool: Connec
 
 
 def test_the_desk_assesses_before_it_dispatches() -> None:
-    assert [job.name for job in JOBS] == ["assess", "freeze", "unshelve", "dispatch", "sweep", "escalate"]
+    assert [job.name for job in JOBS] == [
+        "assess",
+        "freeze",
+        "unshelve",
+        "urgent",
+        "dispatch",
+        "fixes",
+        "sweep",
+        "escalate",
+        "prioritise",
+    ]
+
+
+def test_a_round_is_every_thirty_seconds_and_what_cannot_wait_is_looked_for_every_second() -> None:
+    """SPEC X2."""
+    assert {job.name: job.every_s for job in JOBS if job.name in ("urgent", "dispatch")} == {
+        "urgent": 1.0,
+        "dispatch": 30.0,
+    }
 
 
 def test_desk_and_relay_bring_a_ticket_to_its_engineer(pool: ConnectionPool, database: str, broker: str) -> None:

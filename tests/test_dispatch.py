@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from psycopg_pool import ConnectionPool
@@ -23,19 +26,34 @@ from tests.ticket_builders import (
     command,
     the_policy,
 )
-from ticketing.dispatch import Engineer, Job, Place, choose, distance_km, exclusions
+from ticketing.dispatching.assignment import KEPT_BEST, KEPT_EXCLUDED, Round, choose, exclusions
+from ticketing.dispatching.rules import RULES, Rule
+from ticketing.dispatching.shapes import Certificate, Engineer, Job, Place, Presence
+from ticketing.dispatching.weights import distances_km, wilson_low
 from ticketing.policy.dispatch import SkillRule
 
 POLICY = the_policy().dispatch
 PLANT = Place(31.3, 120.7)
-JOB = Job(("mechanical",), PLANT)
-FIT = Engineer(1, "Fit", True, True, True, {"mechanical": 4}, 0, 3, PLANT)
+TODAY = date(2026, 3, 2)
+JOB = Job("D000001", 2, "plant-1", PLANT, TODAY, ("mechanical",), asset_type_id="motor", failure_mode_id=7)
+FIT = Engineer(1, "Fit", PLANT, frozenset({"plant-1"}), skills={"mechanical": 4})
+HEIGHT = Certificate("height", TODAY - DAY, TODAY)
 
 
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({"is_engineer_at_site": False}, "engineer_at_site"),
+        ({"sites": frozenset({"plant-2"})}, "engineer_at_site"),
+        ({"absent_until": NOW}, "present"),
+        ({"presence": Presence.OFF}, "on_shift"),
+        ({"presence": Presence.ON_CALL}, "on_shift"),
+        ({"team_ids": frozenset({8})}, "team"),
+        ({"certificates": ()}, "certificates"),
+        ({"certificates": (replace(HEIGHT, valid_to=TODAY - DAY),)}, "certificates"),
+        ({"certificates": (replace(HEIGHT, valid_from=TODAY + DAY),)}, "certificates"),
+        ({"access": {"plant-2": None}}, "site_access"),
+        ({"access": {"plant-1": TODAY - DAY}}, "site_access"),
+        ({"brands": frozenset({"Siemens"})}, "brand"),
         ({"is_active": False}, "active"),
         ({"is_on_duty": False}, "on_duty"),
         ({"skills": {"electrical": 5}}, "skills"),
@@ -47,9 +65,42 @@ FIT = Engineer(1, "Fit", True, True, True, {"mechanical": 4}, 0, 3, PLANT)
 )
 def test_each_hard_rule_excludes_and_says_so(changes: dict[str, object], rule: str) -> None:
     """SPEC X1, X4."""
-    choice = choose(JOB, [replace(FIT, **changes)], POLICY)  # type: ignore[arg-type]
+    job = replace(JOB, team_id=9, certificates=("height",), brand="ABB")
+    fit = replace(
+        FIT, team_ids=frozenset({9}), certificates=(HEIGHT,), access={"plant-1": TODAY}, brands=frozenset({"abb"})
+    )
+    assert choose(job, [fit], POLICY).chosen_id == 1
+    choice = choose(job, [replace(fit, **changes)], POLICY)  # type: ignore[arg-type]
     assert choice.chosen_id is None
     assert [exclusion.rule for exclusion in choice.candidates[0].excluded_by] == [rule]
+    assert choice.candidates[0].excluded_by[0].found
+    assert (choice.considered, choice.fitting, choice.excluded) == (1, 0, {rule: 1})
+
+
+def test_every_rule_of_the_table_is_told_once_and_in_order() -> None:
+    assert [row.rule for row in RULES] == list(Rule)
+
+
+def test_what_is_not_listed_narrows_nobody() -> None:
+    """Brands and site passes narrow only whom they are listed for; a ticket without a team goes to any."""
+    assert choose(replace(JOB, brand="ABB"), [replace(FIT, brands=frozenset(), access={})], POLICY).chosen_id == 1
+    assert choose(replace(JOB, brand=None), [replace(FIT, brands=frozenset({"Siemens"}))], POLICY).chosen_id == 1
+    assert choose(JOB, [replace(FIT, sites=None, team_ids=frozenset({3}))], POLICY).chosen_id == 1
+
+
+def test_who_is_on_call_goes_only_to_what_cannot_wait() -> None:
+    on_call = replace(FIT, presence=Presence.ON_CALL)
+    assert [choose(replace(JOB, priority=p), [on_call], POLICY).chosen_id for p in range(5)] == [1, 1, None, None, None]
+
+
+def test_a_skill_below_the_level_that_counts_is_none() -> None:
+    assert choose(JOB, [FIT], replace(POLICY, least_level=4)).chosen_id == 1
+    assert choose(JOB, [FIT], replace(POLICY, least_level=5)).chosen_id is None
+
+
+def test_an_absent_one_names_who_stands_in() -> None:
+    away = replace(FIT, absent_until=NOW, delegate="Far")
+    assert exclusions(JOB, away, POLICY)[0].found == "absent until 2026-03-02 02:00 UTC; Far stands in"
 
 
 def test_every_broken_rule_is_told_not_only_the_first() -> None:
@@ -64,7 +115,7 @@ def test_a_person_may_lower_the_load_limit_but_not_raise_it() -> None:
 
 def test_all_skills_and_any_skill_are_different_rules() -> None:
     """Seed failure: a rule flipped from one to the other. Here it is a word of the policy."""
-    both = Job(("mechanical", "hydraulic"), PLANT)
+    both = replace(JOB, skills=("mechanical", "hydraulic"))
     assert choose(both, [FIT], POLICY).chosen_id is None
     assert choose(both, [FIT], replace(POLICY, skills=SkillRule.ANY)).chosen_id == 1
     neither = replace(FIT, skills={"electrical": 1})
@@ -74,7 +125,7 @@ def test_all_skills_and_any_skill_are_different_rules() -> None:
 @pytest.mark.parametrize("rule", list(SkillRule))
 def test_a_job_that_asks_no_skill_excludes_nobody_by_skill(rule: SkillRule) -> None:
     """Seed failure: an empty skill list matched nobody."""
-    assert choose(Job((), PLANT), [replace(FIT, skills={})], replace(POLICY, skills=rule)).chosen_id == 1
+    assert choose(replace(JOB, skills=()), [replace(FIT, skills={})], replace(POLICY, skills=rule)).chosen_id == 1
 
 
 def test_the_nearer_the_freer_and_the_more_skilled_is_preferred() -> None:
@@ -86,7 +137,7 @@ def test_the_nearer_the_freer_and_the_more_skilled_is_preferred() -> None:
     assert choice.chosen_id == 1
     parts = {part.name: part for part in choice.candidates[0].parts}
     assert (parts["distance"].value, parts["load"].value, parts["skill"].value) == (1.0, 1.0, 0.8)
-    assert choice.candidates[0].score == pytest.approx(0.4 + 0.3 + 0.3 * 0.8)
+    assert choice.candidates[0].score == pytest.approx((0.4 + 0.3 + 0.3 * 0.8) / 1.4, abs=1e-4)
     assert {candidate.person_id for candidate in choice.candidates} == {1, 2, 3, 4, 5}
 
 
@@ -105,7 +156,7 @@ def test_at_the_near_distance_half_of_the_distance_counts() -> None:
     ],
 )
 def test_distance_is_the_great_circle(one: Place, other: Place, km: float) -> None:
-    assert distance_km(one, other) == pytest.approx(km, rel=1e-3, abs=1e-9)
+    assert distances_km([one], [other])[0, 0] == pytest.approx(km, rel=1e-3, abs=1e-9)
 
 
 def test_the_order_in_which_engineers_are_read_does_not_decide() -> None:
@@ -119,7 +170,154 @@ def test_the_order_in_which_engineers_are_read_does_not_decide() -> None:
 
 
 def test_nobody_at_all_is_an_answer() -> None:
-    assert choose(JOB, [], POLICY).chosen_id is None
+    choice = choose(JOB, [], POLICY)
+    assert (choice.chosen_id, choice.considered, choice.candidates) == (None, 0, ())
+    assert Round([], [], [FIT]).chosen == []
+
+
+@pytest.mark.parametrize(
+    ("held", "repaired", "low"), [(0, 0, 0.0), (0, 10, 0.0), (1, 1, 0.2699), (16, 16, 0.8553), (40, 40, 0.9367)]
+)
+def test_one_lucky_repair_does_not_outrank_forty(held: int, repaired: int, low: float) -> None:
+    """The lower end of Wilson's interval; 16 of 16 are the first to be above 85 %."""
+    assert wilson_low(held, repaired) == pytest.approx(low, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part", "value"),
+    [
+        ({"repairs": {"motor": (16, 16)}}, "first_time_fix", 1.0),
+        ({"repairs": {"motor": (1, 1)}}, "first_time_fix", 0.27),
+        ({"repairs": {"pump": (16, 16)}}, "first_time_fix", 0.0),
+        ({"handled_h": {7: 72.0}}, "same_fault", 1.0),
+        ({"handled_h": {7: 72.1}}, "same_fault", 0.0),
+        ({"handled_h": {8: 1.0}}, "same_fault", 0.0),
+    ],
+)
+def test_what_somebody_did_before_counts(changes: dict[str, object], part: str, value: float) -> None:
+    """SPEC X1: first-time fix on the type, the same fault within 72 hours, continuity."""
+    plain, skilled = replace(FIT, person_id=1), replace(FIT, person_id=2, **changes)  # type: ignore[arg-type]
+    choice = choose(JOB, [plain, skilled], POLICY)
+    parts = {one.name: one for candidate in choice.candidates if candidate.person_id == 2 for one in candidate.parts}
+    assert parts[part].value == pytest.approx(value, abs=1e-3)
+    assert choice.chosen_id == (2 if value else 1)
+
+
+def test_who_closed_the_assets_newest_ticket_is_preferred() -> None:
+    crew = [FIT, replace(FIT, person_id=2)]
+    assert [choose(replace(JOB, last_engineer_id=who), crew, POLICY).chosen_id for who in (None, 1, 2, 3)] == [
+        1,
+        1,
+        2,
+        1,
+    ]
+
+
+def a_crew_and_jobs(seed: int) -> tuple[list[Job], list[Engineer]]:
+    rng = random.Random(seed)
+    skills = ["mechanical", "electrical"]
+    crew = [
+        replace(
+            FIT,
+            person_id=n,
+            place=Place(31 + rng.random(), 120 + rng.random()),
+            skills={one: rng.randint(1, 5) for one in rng.sample(skills, rng.randint(0, 2))},
+            open_tickets=rng.randrange(3),
+            load_limit=rng.randint(1, 3),
+        )
+        for n in range(1, 5)
+    ]
+    jobs = [
+        replace(
+            JOB, code=f"D{n:06}", priority=n // 2, place=Place(31 + rng.random(), 120), skills=(rng.choice(skills),)
+        )
+        for n in range(5)
+    ]
+    return jobs, crew
+
+
+def by_trying_everything(jobs: list[Job], crew: list[Engineer]) -> tuple[tuple[int, ...], float]:
+    """The served tickets and the sum of scores of the best plan, found by walking through all plans."""
+    best: tuple[tuple[int, ...], float] = ((), 0.0)
+    for plan in itertools.product([None, *range(len(crew))], repeat=len(jobs)):
+        loads = [engineer.open_tickets for engineer in crew]
+        total, served = 0.0, []
+        for number, who in enumerate(plan):
+            if who is None:
+                continue
+            candidate = choose(jobs[number], [replace(crew[who], open_tickets=loads[who])], POLICY).candidates[0]
+            if candidate.score is None:
+                break
+            loads[who] += 1
+            total += candidate.score
+            served.append(number)
+        else:
+            # More urgent tickets first: lists of served numbers compare like that when padded.
+            if (rank(served), total) > (rank(best[0]), best[1]):
+                best = (tuple(served), total)
+    return best
+
+
+def rank(served: Sequence[int]) -> list[bool]:
+    return [number in served for number in range(5)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_round_is_the_best_of_all_plans(seed: int) -> None:
+    """SPEC X2: the most urgent are served, and of such plans the sum of scores is the highest."""
+    jobs, crew = a_crew_and_jobs(seed)
+    planned = Round(jobs, [POLICY] * len(jobs), crew)
+    served, total = by_trying_everything(jobs, crew)
+    assert tuple(number for number, who in enumerate(planned.chosen) if who is not None) == served
+    loads = [engineer.open_tickets for engineer in crew]
+    found = 0.0
+    for number, who in enumerate(planned.chosen):
+        if who is not None:
+            found += (
+                choose(jobs[number], [replace(crew[who], open_tickets=loads[who])], POLICY).candidates[0].score or 0
+            )
+            loads[who] += 1
+    assert found == pytest.approx(total, abs=1e-3)
+
+
+def test_one_who_is_best_for_two_goes_where_only_they_can() -> None:
+    """Greedy by ticket would send the all-rounder to the first and leave the second lying."""
+    all_rounder = replace(FIT, skills={"mechanical": 5, "hydraulic": 5}, open_tickets=2)
+    mechanic = replace(FIT, person_id=2, skills={"mechanical": 1}, place=Place(32, 121))
+    jobs = [JOB, replace(JOB, code="D000002", skills=("hydraulic",))]
+    planned = Round(jobs, [POLICY] * 2, [all_rounder, mechanic])
+    assert planned.chosen == [1, 0]
+    told = planned.choice(0)
+    assert (told.chosen_id, told.candidates[0].person_id, told.candidates[0].given) == (2, 1, ("D000002",))
+
+
+def test_each_ticket_keeps_the_policy_it_was_opened_under() -> None:
+    strict = replace(POLICY, load_limit=1)
+    busy = replace(FIT, open_tickets=1)
+    jobs = [JOB, replace(JOB, code="D000002")]
+    assert Round(jobs, [strict, POLICY], [busy]).chosen == [None, 0]
+    assert Round(jobs, [POLICY, strict], [busy]).chosen == [0, None]
+
+
+def test_of_a_large_crew_the_best_are_kept_whole_and_the_rest_are_counted() -> None:
+    """SPEC X4: nothing is hidden."""
+    crew = [replace(FIT, person_id=n, is_on_duty=n > 100, skills={} if n <= 40 else FIT.skills) for n in range(1, 201)]
+    choice = choose(JOB, crew, POLICY)
+    assert (choice.considered, choice.fitting, choice.excluded) == (200, 100, {"on_duty": 100, "skills": 40})
+    assert len(choice.candidates) == KEPT_BEST + KEPT_EXCLUDED
+    assert choice.candidates[0].person_id == choice.chosen_id == 101
+
+
+def test_a_chosen_one_beyond_the_best_is_kept_too() -> None:
+    near = [replace(FIT, person_id=n, load_limit=1) for n in range(1, 61)]
+    far = replace(FIT, person_id=99, place=Place(40, 120))
+    jobs = [replace(JOB, code=f"D{n:06}") for n in range(61)]
+    planned = Round(jobs, [POLICY] * 61, [*near, far])
+    (last,) = [number for number, who in enumerate(planned.chosen) if who == 60]
+    choice = planned.choice(last)
+    assert choice.chosen_id == 99
+    assert 99 in {candidate.person_id for candidate in choice.candidates}
+    assert all(candidate.given for candidate in choice.candidates if candidate.person_id != 99)
 
 
 def test_a_round_sends_the_best_engineer_and_stores_why(pool: ConnectionPool) -> None:

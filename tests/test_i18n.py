@@ -13,7 +13,7 @@ from babel.messages.pofile import read_po
 from api import i18n
 from api.i18n import catalogue
 from api.languages import Language
-from api.pages import times, words
+from api.pages import dispatch_words, times, words
 from api.pages.predictions import STATUSES
 from api.pages.times import from_input, offset_name, site_time
 from detectors.catalogue import CATALOGUE
@@ -21,7 +21,7 @@ from domain.findings import Direction, Severity
 from domain.predictions import EvidenceKind, Stage
 from tests.console_builders import NOW
 from ticketing.actors import Role
-from ticketing.dispatch import Rule
+from ticketing.dispatching.rules import Rule
 from ticketing.lifecycle import TABLE
 from ticketing.ticket import Clock, Kind, Outcome, State
 
@@ -103,7 +103,7 @@ def test_every_code_that_a_page_may_meet_has_a_word():
         (words.EVIDENCE_KINDS, EvidenceKind),
         (words.DETECTORS, CATALOGUE),
         (words.ROLES, Role),
-        (words.DISPATCH_RULES, Rule),
+        (dispatch_words.DISPATCH_RULES, Rule),
         (words.PREDICTION_STATUSES, STATUSES),
     )
     for table, codes in tables:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from storage.casework import open_from_prediction
+from storage.casework import create_report, open_from_prediction
 from tests.console_builders import NOW, Console, a_dispatch_decision, a_picture, a_worn_motor, soon
 from tests.ticket_builders import DAY, HOUR, a_report, carry, command, finish_work, resolve
 from ticketing.ticket import State
@@ -275,3 +275,54 @@ def test_a_command_outside_the_table_is_refused(console):
         assert browser.post(f"/tickets/{code}/steps/overdue", data={}).status_code == 422
         assert browser.post(f"/tickets/{code}/steps/explode", data={}).status_code == 422
         assert browser.post(f"/tickets/{code}/steps/close", data={"version": "x"}).status_code == 409
+
+
+def test_the_page_shows_how_the_priority_came_about_and_who_set_another(console):
+    """SPEC S1: the arithmetic with its sources, the override with its reason, the heat."""
+    code = a_ticket(console)
+    with console.reader(console.house.planner) as browser:
+        page = browser.get(f"/tickets/{code}").text
+        assert "score 8.0 = severity 8" in page
+        assert "criticality 3 of 5" in page
+        with console.pool.connection() as connection:
+            facts = {"level": "P0", "reason": "The customer ships on Friday"}
+            command(connection, code, "override_priority", console.house.planner, facts, now=NOW)
+        page = browser.get(f"/tickets/{code}").text
+        assert "The customer ships on Friday" in page
+        assert "By its score it would be P2." in page
+        assert "heat" in page
+
+
+def test_a_ticket_scored_before_the_four_parts_shows_its_arithmetic_still(console):
+    code = a_ticket(console)
+    old = (
+        '{"level": 2, "score": 8.0, "line_stopped": false, "from_score": [20, 11, 6.5, 3], "factors": ['
+        '{"name": "severity", "value": 8, "source": "bearing_wear"}, '
+        '{"name": "criticality", "value": 1.0, "source": "3"}]}'
+    )
+    with console.pool.connection() as connection:
+        connection.execute("update ticket set priority_reason = %s::jsonb where code = %s", (old, code))
+    with console.reader(console.house.planner) as browser:
+        page = browser.get(f"/tickets/{code}").text
+        assert "score 8.0 = severity 8" in page
+        assert "Where each factor comes from" not in page
+
+
+def test_a_ticket_that_waits_for_the_open_p0_says_so_to_everyone(console):
+    """SPEC S6: everyone sees why."""
+    code = a_ticket(console)
+    with console.pool.connection() as connection:
+        facts = {"level": "P3", "reason": "The spare motor runs"}
+        command(connection, code, "override_priority", console.house.planner, facts, now=NOW)
+        stops = [
+            create_report(
+                connection, asset_id=console.house.asset_id, title="Line stands", description="",
+                reporter=console.house.requester, now=NOW, line_stopped=True,
+            )
+            for _ in range(4)
+        ]  # fmt: skip
+    for actor in (console.house.near, console.house.planner, console.house.supervisor):
+        with console.reader(actor) as browser:
+            page = browser.get(f"/tickets/{code}").text
+            assert "4 P0 are open at Plant 1: from P3 on, dispatch waits until they are cleared." in page
+            assert all(f'href="/tickets/{stop}"' in page for stop in stops)

@@ -96,6 +96,7 @@ def _random_command(
         "number": int((numbers.get("number") or ["1"])[0]),
         "resolution_code": rng.choice(["repaired", "false_alarm", "no_fault_found", "deferred"]),
         "content": "outer race pitted",
+        "level": rng.choice(["P0", "P1", "P2", "P3", "P4"]),
         "cause": "Lubricant lost",
         "action_taken": "Bearing replaced",
     }

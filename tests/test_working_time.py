@@ -108,6 +108,18 @@ def test_due_and_worked_are_inverses_to_the_millisecond(
     assert calendar.worked(start, due - timedelta(milliseconds=1)) < seconds
 
 
+@settings(max_examples=300, deadline=None)
+@given(cases(), st.integers(1, 400_000_000))
+def test_ago_and_worked_are_inverses_to_the_millisecond(
+    case: tuple[WorkingCalendar, datetime], milliseconds: int
+) -> None:
+    calendar, end = case
+    seconds = milliseconds / 1000
+    since = calendar.ago(end, seconds)
+    assert calendar.worked(since, end) == pytest.approx(seconds, abs=1e-6)
+    assert calendar.worked(since + timedelta(milliseconds=1), end) < seconds
+
+
 @settings(max_examples=150, deadline=None)
 @given(cases(), st.integers(1, 100_000), st.integers(1, 100_000))
 def test_time_adds_up(case: tuple[WorkingCalendar, datetime], first_s: int, then_s: int) -> None:

@@ -140,6 +140,8 @@ def _is(who: Who, actor: Actor, ticket: Ticket) -> bool:
             return actor.kind is ActorKind.SYSTEM
         case Who.REACHED:
             return actor.kind is ActorKind.PERSON and actor.person_id in ticket.reached
+        case Who.RECEIVER:
+            return actor.kind is ActorKind.PERSON and actor.person_id in ticket.receiver_ids
         case _:
             assert_never(who)
 
@@ -160,6 +162,10 @@ def _holds(condition: Condition, ticket: Ticket) -> bool:
             return not unpassed_gates(ticket)
         case Condition.ESCALATED:
             return bool(ticket.reached)
+        case Condition.NOT_HEAT_LOCKED:
+            return not ticket.is_heat_locked
+        case Condition.OVERRIDDEN:
+            return ticket.is_overridden
         case _:
             assert_never(condition)
 
@@ -171,6 +177,8 @@ REMEDIES: dict[Condition, tuple[str, str]] = {
     Condition.RESOLVED: ("a ticket with a resolution", "Submit the resolution first."),
     Condition.NOT_CONFIRMED: ("a ticket that is not confirmed yet", "It is confirmed; close it."),
     Condition.ESCALATED: ("a ticket with an escalation that reached somebody", "There is nothing to acknowledge."),
+    Condition.NOT_HEAT_LOCKED: ("a ticket that is not among the hottest", "Ask a supervisor to move it."),
+    Condition.OVERRIDDEN: ("a ticket whose priority a person set", "Its priority follows its score already."),
 }
 
 

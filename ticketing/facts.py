@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from uuid import UUID
 
@@ -17,16 +18,21 @@ from domain.refusals import Refused
 from ticketing.summaries import check_text, is_empty_phrase
 from ticketing.ticket import PartLine
 
-FactValue = str | int | float | bool | datetime | UUID | tuple[PartLine, ...]
+FactValue = str | int | float | bool | Decimal | datetime | UUID | tuple[PartLine, ...]
 
 MAX_TEXT = 4_000
 MAX_LINES = 100
 MAX_QUANTITY = 100_000
+MAX_AMOUNT = Decimal(1_000_000_000)
+BEST_RATING = 5
 LATEST = timedelta(days=180)
 
 
 class FactType(StrEnum):
-    """What a client should ask for. ``person`` and ``attachment`` are ids of records that must exist."""
+    """What a client should ask for. ``person``, ``team`` and ``attachment`` are ids of records that must exist.
+
+    ``amount`` is money with at most two decimals, ``rating`` a whole number 1 to 5.
+    """
 
     TEXT = "text"
     CHOICE = "choice"
@@ -39,6 +45,9 @@ class FactType(StrEnum):
     ATTACHMENT = "attachment"
     FAILURE_MODE = "failure_mode"
     LINES = "lines"
+    TEAM = "team"
+    AMOUNT = "amount"
+    RATING = "rating"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,7 @@ def as_json(facts: Mapping[str, FactValue]) -> dict[str, object]:
 def _as_json(value: FactValue) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
-    if isinstance(value, UUID):
+    if isinstance(value, UUID | Decimal):
         return str(value)
     if isinstance(value, tuple):
         return [
@@ -167,6 +176,28 @@ def _number(fact: Fact, value: object, now: datetime) -> float:
     return float(value) + 0.0
 
 
+def _rating(fact: Fact, value: object, now: datetime) -> int:
+    rating = _integer(fact, value, now)
+    if rating > BEST_RATING:
+        raise _invalid(fact, value, f"a whole number 1 to {BEST_RATING}")
+    return rating
+
+
+def _amount(fact: Fact, value: object, now: datetime) -> Decimal:
+    """Take money as text or number; a float is read as it is written, not as the binary fraction beside it."""
+    shape = f"an amount of 0 to {MAX_AMOUNT} with at most two decimals"
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal) or len(str(value)) > 16:
+        raise _invalid(fact, value, shape)
+    try:
+        amount = Decimal(str(value))
+        exact = amount.quantize(Decimal("0.01"))
+    except InvalidOperation:
+        raise _invalid(fact, value, shape) from None
+    if not (amount == exact and 0 <= amount <= MAX_AMOUNT):
+        raise _invalid(fact, value, shape)
+    return abs(exact)
+
+
 def _boolean(fact: Fact, value: object, now: datetime) -> bool:
     if not isinstance(value, bool):
         raise _invalid(fact, value, "true or false")
@@ -230,4 +261,7 @@ _PARSERS: dict[FactType, Callable[[Fact, object, datetime], FactValue]] = {
     FactType.ATTACHMENT: _uuid,
     FactType.FAILURE_MODE: _code,
     FactType.LINES: _lines,
+    FactType.TEAM: _integer,
+    FactType.AMOUNT: _amount,
+    FactType.RATING: _rating,
 }

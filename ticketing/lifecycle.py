@@ -11,6 +11,11 @@ to depart, to arrive, or to start executing with a photo or an operation log sto
 *effective* commands, those that leave evidence of work, renew ``last_effective_at``. And a resolution that the
 requester disputes was none: its clock runs on from where it would be.
 
+Work changes hands in three ways: a supervisor dispatches again, an engineer transfers to a named colleague, or the
+ticket is handed over to another team and is new there. None of them stops a clock of the SLA; only one who had
+accepted is followed by an accept clock of the next one's own. The hottest tickets stay with the engineer who took
+them, unless a supervisor says otherwise (SPEC S5): that is the condition ``not_heat_locked``.
+
 Every command writes one event to the timeline. Commands that only observe (view, join, overdue, unassigned,
 review, escalate, acknowledge) keep the version, so that they never make a person's half-written form stale.
 
@@ -28,15 +33,21 @@ from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, St
 
 
 class Command(StrEnum):
-    """What can be done to a ticket. The last are the system's own."""
+    """What can be done to a ticket. The last ten, but for ``acknowledge``, are the system's own."""
 
     DISPATCH = "dispatch"
     ACCEPT = "accept"
     DEPART = "depart"
     ARRIVE = "arrive"
+    REMOTE_ACTION = "remote_action"
     EXECUTE = "execute"
     NOTE = "note"
+    APPROVAL_REQUEST = "approval_request"
+    TRANSFER = "transfer"
+    HAND_OVER = "hand_over"
+    RATE_HAND_OVER = "rate_hand_over"
     HOLD = "hold"
+    EXTEND_HOLD = "extend_hold"
     RESUME = "resume"
     USE_PARTS = "use_parts"
     COMPLETE_TASK = "complete_task"
@@ -46,6 +57,8 @@ class Command(StrEnum):
     DISPUTE = "dispute"
     CLOSE = "close"
     CANCEL = "cancel"
+    OVERRIDE_PRIORITY = "override_priority"
+    END_OVERRIDE = "end_override"
     VIEW = "view"
     OPEN = "open"
     JOIN = "join"
@@ -55,15 +68,20 @@ class Command(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     ESCALATE = "escalate"
     PASS_TO_BACKUP = "pass_to_backup"
+    REPRIORITISE = "reprioritise"
 
 
 class Who(StrEnum):
-    """Who may. A supervisor's rights are an admin's too; roles count at the ticket's site."""
+    """Who may. A supervisor's rights are an admin's too; roles count at the ticket's site.
+
+    A receiver is an engineer or the lead of a team that was handed the ticket and has not rated the hand-over yet.
+    """
 
     ASSIGNEE = "assignee"
     ENGINEER = "engineer"
     SUPERVISOR = "supervisor"
     PLANNER = "planner"
+    RECEIVER = "receiver"
     REQUESTER = "requester"
     LINK = "link"
     SYSTEM = "system"
@@ -80,6 +98,8 @@ class Condition(StrEnum):
     NOT_CONFIRMED = "not_confirmed"
     GATES_PASSED = "gates_passed"
     ESCALATED = "escalated"
+    NOT_HEAT_LOCKED = "not_heat_locked"
+    OVERRIDDEN = "overridden"
 
 
 class Source(StrEnum):
@@ -117,6 +137,7 @@ OPEN_STATES = (NEW, DISPATCHED, ACCEPTED, EXECUTING)
 WORKING = (ACCEPTED, EXECUTING)
 PEOPLE = (Who.ASSIGNEE, Who.ENGINEER, Who.SUPERVISOR, Who.PLANNER, Who.REQUESTER)
 AT_WORK = (Condition.NOT_ON_HOLD, Condition.NOT_RESOLVED)
+MOVABLE = (*AT_WORK, Condition.NOT_HEAT_LOCKED)
 
 _ASSIGNEE_ID = Fact("assignee_id", FactType.PERSON, "Engineer", "工程师")
 _EXPECTED = Fact("expected_response_at", FactType.FUTURE_TIME, "Expected response time", "预计响应时间")
@@ -138,10 +159,31 @@ _FINISHED = Fact(
 _SATISFIED = Fact("satisfied", FactType.BOOLEAN, "Satisfied?", "是否满意？", required=False)
 _COMMENT = Fact("comment", FactType.TEXT, "Comment", "意见", required=False, may_be_brief=True)
 _STILL_WRONG = Fact("cause", FactType.TEXT, "What is still wrong?", "仍存在什么问题？", may_be_brief=True)
+_LEVEL = Fact("level", FactType.CHOICE, "Priority", "优先级", options=("P0", "P1", "P2", "P3", "P4"))
 _REASON = Fact("reason", FactType.TEXT, "Reason", "原因")
-_TEAM = Fact("team_id", FactType.INTEGER, "Team", "班组")
+_TEAM = Fact("team_id", FactType.TEAM, "Backup team", "备用班组")
 _FROM_TEAM = Fact("from_team_id", FactType.INTEGER, "Team before", "原班组", required=False)
+_REMOTE = Fact("action", FactType.TEXT, "What was done remotely", "远程操作内容")
+_WHAT = Fact("what", FactType.TEXT, "What needs approval", "申请审批的内容")
+_AMOUNT = Fact("amount", FactType.AMOUNT, "Amount", "金额", required=False)
+_HAND_OVER = (
+    Fact("team_id", FactType.TEAM, "Receiving team", "接收班组"),
+    Fact("asked", FactType.TEXT, "What is asked of them", "请对方完成的工作"),
+    Fact("history", FactType.TEXT, "What was done so far", "已完成的工作"),
+    Fact("serial_number", FactType.TEXT, "Serial number", "序列号", required=False, may_be_brief=True),
+    Fact(
+        "requester_contact",
+        FactType.TEXT,
+        "Requester and how to reach them",
+        "报修人及联系方式",
+        required=False,
+        may_be_brief=True,
+    ),
+)
+_RATING = Fact("rating", FactType.RATING, "Rating, 1 (poor) to 5 (complete)", "评分：1（差）至 5（完整）")
 
+_TO_COLLEAGUE = {"assignee_id": Source.FACT, "expected_response_at": Source.NOTHING}
+_TO_TEAM = {"team_id": Source.FACT, "assignee_id": Source.NOTHING, "expected_response_at": Source.NOTHING}
 _FORGET_RESOLUTION = dict.fromkeys(("resolved_at", "confirmed_at", "confirmed_by"), Source.NOTHING)
 
 C, W, K, S = Command, Who, Clock, Source
@@ -164,13 +206,37 @@ TABLE: tuple[Step, ...] = (
          stops=(K.RESPOND, K.PROMISE), records={"responded_at": S.NOW_ONCE}),
     Step(C.ARRIVE, WORKING, None, (W.ASSIGNEE,), (_LATITUDE, _LONGITUDE), AT_WORK, effective=True,
          stops=(K.RESPOND, K.PROMISE), records={"responded_at": S.NOW_ONCE}),
+    # A response without a journey, if it is named (SPEC T3).
+    Step(C.REMOTE_ACTION, WORKING, None, (W.ASSIGNEE,), (_REMOTE,), AT_WORK, effective=True,
+         stops=(K.RESPOND, K.PROMISE), records={"responded_at": S.NOW_ONCE}, summary_required=True),
     Step(C.EXECUTE, (ACCEPTED,), EXECUTING, (W.ASSIGNEE,), (_EVIDENCE,), AT_WORK, effective=True,
          stops=(K.RESPOND, K.PROMISE), records={"responded_at": S.NOW_ONCE}, summary_required=True),
     Step(C.NOTE, OPEN_STATES, None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR, W.PLANNER), (_CONTENT,), effective=True,
          summary_required=True),
     # A requester who asks again is no sign that anybody works.
     Step(C.NOTE, OPEN_STATES, None, (W.REQUESTER,), (_CONTENT,)),
+    Step(C.APPROVAL_REQUEST, WORKING, None, (W.ASSIGNEE,), (_WHAT, _AMOUNT), (Condition.NOT_RESOLVED,),
+         effective=True, summary_required=True),
+    # To a named colleague. Where nobody has accepted yet, the accept clock runs on: passing on is no way to win time.
+    Step(C.TRANSFER, (DISPATCHED,), DISPATCHED, (W.SUPERVISOR,), (_ASSIGNEE_ID, _REASON), effective=True,
+         records=_TO_COLLEAGUE),
+    Step(C.TRANSFER, (DISPATCHED,), DISPATCHED, (W.ASSIGNEE,), (_ASSIGNEE_ID, _REASON), (Condition.NOT_HEAT_LOCKED,),
+         effective=True, records=_TO_COLLEAGUE),
+    Step(C.TRANSFER, WORKING, DISPATCHED, (W.SUPERVISOR,), (_ASSIGNEE_ID, _REASON), AT_WORK, effective=True,
+         stops=(K.PROMISE,), starts=(K.ACCEPT,), records=_TO_COLLEAGUE),
+    Step(C.TRANSFER, WORKING, DISPATCHED, (W.ASSIGNEE,), (_ASSIGNEE_ID, _REASON), MOVABLE, effective=True,
+         stops=(K.PROMISE,), starts=(K.ACCEPT,), records=_TO_COLLEAGUE),
+    # To another team, where it is new again.
+    Step(C.HAND_OVER, (NEW, DISPATCHED), NEW, (W.SUPERVISOR,), _HAND_OVER, effective=True, records=_TO_TEAM),
+    Step(C.HAND_OVER, (NEW, DISPATCHED), NEW, (W.ASSIGNEE, W.PLANNER), _HAND_OVER, (Condition.NOT_HEAT_LOCKED,),
+         effective=True, records=_TO_TEAM),
+    Step(C.HAND_OVER, WORKING, NEW, (W.SUPERVISOR,), _HAND_OVER, AT_WORK, effective=True,
+         stops=(K.PROMISE,), starts=(K.ACCEPT,), records=_TO_TEAM),
+    Step(C.HAND_OVER, WORKING, NEW, (W.ASSIGNEE, W.PLANNER), _HAND_OVER, MOVABLE, effective=True,
+         stops=(K.PROMISE,), starts=(K.ACCEPT,), records=_TO_TEAM),
+    Step(C.RATE_HAND_OVER, tuple(State), None, (W.RECEIVER,), (_RATING, _COMMENT), observes=True),
     Step(C.HOLD, WORKING, None, (W.ASSIGNEE, W.SUPERVISOR), (_HOLD_REASON, _REVIEW_AT), AT_WORK),
+    Step(C.EXTEND_HOLD, WORKING, None, (W.ASSIGNEE, W.SUPERVISOR), (_REVIEW_AT, _REASON), (Condition.ON_HOLD,)),
     Step(C.RESUME, WORKING, None, (W.ASSIGNEE, W.SUPERVISOR, W.PLANNER), (), (Condition.ON_HOLD,)),
     Step(C.USE_PARTS, (EXECUTING,), None, (W.ASSIGNEE, W.SUPERVISOR), (_LINES,), (Condition.NOT_ON_HOLD,),
          effective=True),
@@ -191,6 +257,9 @@ TABLE: tuple[Step, ...] = (
          records={"closed_at": S.NOW, "outcome": S.RESOLUTION}),
     Step(C.CANCEL, OPEN_STATES, CLOSED, (W.SUPERVISOR, W.PLANNER), (_REASON,), stops=(*SLA_CLOCKS, K.PROMISE),
          records={"closed_at": S.NOW, "outcome": S.CANCELLED}),
+    # What a person set stays, whatever the score says, until somebody ends it (SPEC S1).
+    Step(C.OVERRIDE_PRIORITY, OPEN_STATES, None, (W.SUPERVISOR, W.PLANNER), (_LEVEL, _REASON)),
+    Step(C.END_OVERRIDE, OPEN_STATES, None, (W.SUPERVISOR, W.PLANNER), (), (Condition.OVERRIDDEN,)),
     Step(C.VIEW, tuple(State), None, PEOPLE, observes=True),
     Step(C.JOIN, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     Step(C.UNASSIGNED, (NEW,), None, (W.SYSTEM,), observes=True),
@@ -203,5 +272,6 @@ TABLE: tuple[Step, ...] = (
     # Nobody accepted it: the backup team's engineers get an accept clock of their own.
     Step(C.PASS_TO_BACKUP, (DISPATCHED,), NEW, (W.SYSTEM,), (_TEAM, _FROM_TEAM), starts=(K.ACCEPT,),
          records={"assignee_id": S.NOTHING, "team_id": S.FACT}),
+    Step(C.REPRIORITISE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
 )
 # fmt: on

@@ -4,11 +4,14 @@ A clock runs on the site's calendar or round the clock. A pause is kept in worki
 the clock is given again exactly the working time that was left when the hold began, so a hold over a weekend
 gains nothing and a calendar that changed meanwhile is followed. A clock that was overdue before the hold stays
 overdue: waiting does not undo a breach.
+
+When a priority or a calendar changes, clocks are retargeted: the working time that was used, without the pauses,
+stays used, and the rest is planned anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -97,8 +100,60 @@ def after_hold(clock: RunningClock, hold: Hold, policy: Policy, now: datetime, w
     """Return the clock as it goes on when ``hold`` ends ``now``: with the working time that was left at its start."""
     if not is_paused(clock, hold, policy):
         return clock
-    left_s = working.worked(hold.started_at, clock.due_at)
-    return replace(clock, due_at=working.due(now, left_s))
+    return replace(clock, due_at=working.due(now, working.worked(hold.started_at, clock.due_at)))
+
+
+def left_s(clock: RunningClock, at: datetime, working: WorkingTime) -> float:
+    """Return the working time left at an instant; below 0 is what the clock was overdue by."""
+    return working.worked(at, clock.due_at) - working.worked(clock.due_at, at)
+
+
+def retarget(
+    clocks: Iterable[RunningClock],
+    *,
+    targets: Mapping[Clock, int],
+    calendar_of: Callable[[Clock], str | None],
+    hold: Hold | None,
+    policy: Policy,
+    now: datetime,
+    working: Mapping[str | None, WorkingTime],
+) -> tuple[RunningClock, ...]:
+    """Return the clocks under new targets, or on other calendars: the working time already used stays used.
+
+    Only SLA clocks that run or are paused change; one that ``targets`` does not name keeps its target. Time is read
+    off at ``now``, or at the start of an open hold that pauses the clock: what a hold gave is not lost. A clock whose
+    new target is used up already is due in the past, by as much working time of its new calendar as it is over.
+    ``working`` has the working time of the calendars before and after.
+    """
+    return tuple(
+        _retargeted(
+            clock,
+            targets.get(clock.clock, clock.target_s),
+            calendar_of(clock.clock),
+            _read_off_at(clock, hold, policy, now),
+            working,
+        )
+        if clock.stopped_at is None and clock.clock in SLA_CLOCKS
+        else clock
+        for clock in clocks
+    )
+
+
+def _retargeted(
+    clock: RunningClock, target_s: int, calendar_id: str | None, at: datetime, working: Mapping[str | None, WorkingTime]
+) -> RunningClock:
+    used_s = clock.target_s - left_s(clock, at, working[clock.calendar_id])
+    now_left_s = target_s - used_s
+    on = working[calendar_id]
+    due_at = on.due(at, now_left_s) if now_left_s > 0 else on.ago(at, -now_left_s)
+    return replace(clock, calendar_id=calendar_id, target_s=target_s, due_at=due_at)
+
+
+def _read_off_at(clock: RunningClock, hold: Hold | None, policy: Policy, now: datetime) -> datetime:
+    """Return when to read a clock off: a hold that pauses it counts from its start, even if the clock was overdue."""
+    if hold is None or hold.ended_at is not None or clock.clock not in policy.hold_pauses[hold.reason]:
+        return now
+    return max(hold.started_at, clock.started_at)
 
 
 def after_step(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ticketing.actors import Actor
 from ticketing.closure import unpassed_gates
 from ticketing.deciding import steps_for, unmet
-from ticketing.facts import Fact
+from ticketing.facts import BEST_RATING, Fact, FactType
 from ticketing.lifecycle import Command, Condition, Step
 from ticketing.ticket import State, Ticket
 
@@ -16,9 +16,15 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.ACCEPT: ("Accept", "受理"),
     Command.DEPART: ("Depart", "出发"),
     Command.ARRIVE: ("Arrive on site", "到达现场"),
+    Command.REMOTE_ACTION: ("Act remotely", "远程处理"),
     Command.EXECUTE: ("Start work", "开始执行"),
     Command.NOTE: ("Add a note", "添加记录"),
+    Command.APPROVAL_REQUEST: ("Ask for approval", "申请审批"),
+    Command.TRANSFER: ("Transfer to a colleague", "转派同事"),
+    Command.HAND_OVER: ("Hand over to another team", "移交其他班组"),
+    Command.RATE_HAND_OVER: ("Rate the hand-over", "评价移交"),
     Command.HOLD: ("Put on hold", "挂起"),
+    Command.EXTEND_HOLD: ("Move the review date", "调整复查时间"),
     Command.RESUME: ("Resume", "恢复"),
     Command.USE_PARTS: ("Record parts", "登记备件"),
     Command.COMPLETE_TASK: ("Complete a task", "完成任务"),
@@ -28,6 +34,8 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.DISPUTE: ("Not solved", "未解决"),
     Command.CLOSE: ("Close", "关闭"),
     Command.CANCEL: ("Cancel", "取消"),
+    Command.OVERRIDE_PRIORITY: ("Set the priority", "设定优先级"),
+    Command.END_OVERRIDE: ("Let the score decide again", "恢复按评分定级"),
     Command.VIEW: ("View", "查看"),
     Command.OPEN: ("Opened", "新建"),
     Command.JOIN: ("New evidence joined", "新证据并入"),
@@ -37,6 +45,7 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.ACKNOWLEDGE: ("Acknowledge the escalation", "确认收到升级"),
     Command.ESCALATE: ("Escalated", "升级"),
     Command.PASS_TO_BACKUP: ("Passed to the backup team", "转备用班组"),
+    Command.REPRIORITISE: ("Scored again", "重新评分"),
 }
 
 OPTION_LABELS: dict[str, tuple[str, str]] = {
@@ -65,6 +74,7 @@ OPTION_LABELS: dict[str, tuple[str, str]] = {
     "inbox": ("inbox", "站内消息"),
     "sms": ("text message", "短信"),
     "phone": ("phone call", "电话"),
+    **{f"P{level}": (f"P{level}", f"P{level}") for level in range(5)},
 }
 
 # What comes next, state by state, the most advanced first: the first of these that is legal and not blocked is
@@ -85,6 +95,7 @@ PRIMARY: dict[State, tuple[Command, ...]] = {
     State.CLOSED: (),
 }
 HIDDEN = (Command.VIEW,)
+RATINGS = tuple(str(rating) for rating in range(1, BEST_RATING + 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +140,12 @@ def next_steps(ticket: Ticket, actor: Actor, language: str) -> list[NextStep]:
     Steps that only a passing condition blocks are left out, except to close: its open gates are the to-do list.
     """
     found: list[NextStep] = []
+    seen: set[Command] = set()
     for step in steps_for(ticket, actor):
+        # One who may twice, as assignee and as supervisor, is judged by the first row, as the interpreter does.
+        if step.command in seen:
+            continue
+        seen.add(step.command)
         blocked = unmet(step, ticket)
         if step.command is Command.COMPLETE_TASK and ticket.open_tasks == 0:
             continue
@@ -152,7 +168,8 @@ def _next_step(step: Step, ticket: Ticket, blocked: list[Condition], language: s
 
 
 def _need(fact: Fact, language: str) -> FactNeed:
-    options = [Option(option, OPTION_LABELS.get(option, (option, option))[language == "zh"]) for option in fact.options]
+    choices = fact.options or (RATINGS if fact.type is FactType.RATING else ())
+    options = [Option(option, OPTION_LABELS.get(option, (option, option))[language == "zh"]) for option in choices]
     text = fact.label_zh if language == "zh" else fact.label_en
     return FactNeed(fact.name, fact.type.value, text, fact.required, options)
 

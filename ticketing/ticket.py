@@ -84,8 +84,10 @@ class Ticket:
     """One ticket at one moment. Datetimes are aware UTC.
 
     ``evidence_at`` and ``work_finished_at`` are equipment time, all others wall time. ``is_on_hold``,
-    ``open_tasks``, ``unreconciled_parts`` and ``attachments`` are counted from the ticket's other records;
-    ``reached`` are the people whom escalations told that nobody has acknowledged.
+    ``open_tasks``, ``unreconciled_parts`` and ``attachments`` are counted from the ticket's other records.
+    ``is_heat_locked``: among the hottest, which only a supervisor moves (SPEC S5). ``is_overridden``: a
+    person set its priority (SPEC S1). ``receiver_ids`` are the people
+    who may rate a hand-over of it (SPEC T9), ``reached`` those whom escalations told that nobody has acknowledged.
     """
 
     id: UUID
@@ -123,3 +125,6 @@ class Ticket:
     unreconciled_parts: tuple[str, ...] = ()
     attachments: int = 0
     reached: tuple[int, ...] = ()
+    is_heat_locked: bool = False
+    is_overridden: bool = False
+    receiver_ids: tuple[int, ...] = ()

@@ -133,6 +133,8 @@ _READERS: Mapping[FactType, Callable[[str, str], object]] = {
     FactType.TIME: from_input,
     FactType.INTEGER: _as_integer,
     FactType.PERSON: _as_integer,
+    FactType.TEAM: _as_integer,
+    FactType.RATING: _as_integer,
     FactType.NUMBER: _as_number,
     FactType.BOOLEAN: _as_boolean,
 }

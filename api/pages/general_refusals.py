@@ -143,6 +143,14 @@ GENERAL: Mapping[str, General] = MappingProxyType(
             N_("A link works once; the answer is recorded."),
             N_("Ask the engineer for another link if something changed."),
         ),
+        "dispatch_frozen": General(
+            N_("Too many P0 are open at this site: less urgent tickets are not given out until they are cleared."),
+            N_("Help with one of them, or ask a supervisor."),
+        ),
+        "invalid_window": General(
+            N_("A critical window is either once, with two times, or weekly, with weekdays and times of the day."),
+            N_("Correct the window's times."),
+        ),
         "link_expired": General(
             N_("The link was open for a limited time."),
             N_("Ask the engineer for a new link."),

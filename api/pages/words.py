@@ -197,6 +197,7 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "found_failure_mode": N_("Failure mode found"),
         "cause": N_("Cause"),
         "action_taken": N_("Action taken"),
+        "level": N_("Priority"),
         "work_finished_at": N_("Work finished"),
         "satisfied": N_("Satisfied"),
         "solved": N_("Solved"),
@@ -218,23 +219,25 @@ FACTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-DISPATCH_RULES: Mapping[str, str] = MappingProxyType(
-    {
-        "engineer_at_site": N_("is no engineer at this site"),
-        "active": N_("is inactive"),
-        "on_duty": N_("is off duty"),
-        "skills": N_("lacks a skill"),
-        "load": N_("has enough open tickets"),
-    }
-)
-SCORE_PARTS: Mapping[str, str] = MappingProxyType(
-    {"distance": N_("distance"), "load": N_("free capacity"), "skill": N_("skill")}
-)
-SCORE_UNITS: Mapping[str, str] = MappingProxyType({"km": N_("km"), "tickets": N_("open tickets"), "level": N_("of 5")})
-
 # The factors of the priority's score.
 FACTORS: Mapping[str, str] = MappingProxyType(
-    {"severity": N_("severity"), "criticality": N_("criticality"), "requester_tier": N_("requester's tier")}
+    {
+        "severity": N_("severity"),
+        "finding": N_("gravest finding"),
+        "criticality": N_("criticality"),
+        "scope": N_("scope"),
+        "situation": N_("critical window"),
+        "requester_tier": N_("requester's tier"),
+        "history": N_("history"),
+    }
+)
+
+HEAT: Mapping[str, Word] = MappingProxyType(
+    {
+        "cool": Word(N_("cool"), "down", "grey"),
+        "warm": Word(N_("warm"), "up", "warn"),
+        "hot": Word(N_("hot"), "alarm", "bad"),
+    }
 )
 
 CHANNELS: Mapping[str, str] = MappingProxyType(

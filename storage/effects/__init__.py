@@ -1,27 +1,41 @@
 """What a command checks and does beyond the table: a check before it is saved, an effect after.
 
-Checks are what only the database can tell; an effect may return the secret of a confirmation link. A command without
-an entry needs none.
+Checks are what only the database can tell; an effect may return the secret of a confirmation link. ``FIRST`` is done
+before the event is written, because the timeline tells what came of it: the code of a ticket that was split off.
+``CLOCKS`` is what a command makes of the clocks beyond those that the table stops and starts. A command without an
+entry needs none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from storage.effects import assigning, ending, escalating, working
+from storage.effects import assigning, ending, escalating, moving, prioritising, working
 from storage.effects.case import Case
 from ticketing.lifecycle import Command
+from ticketing.sla import RunningClock
 
 CHECKS: dict[Command, Callable[[Case], None]] = {
     Command.DISPATCH: assigning.check_dispatch,
     Command.ACCEPT: assigning.check_claim,
     Command.EXECUTE: working.check_execute,
+    Command.HOLD: working.check_review,
+    Command.EXTEND_HOLD: working.check_review,
+    Command.TRANSFER: moving.check_transfer,
+    Command.HAND_OVER: moving.check_hand_over,
     Command.RESOLVE: ending.check_resolve,
+    Command.OVERRIDE_PRIORITY: prioritising.check_override,
 }
+FIRST: dict[Command, Callable[[Case], Mapping[str, object]]] = {}
+CLOCKS: dict[Command, Callable[[Case, tuple[RunningClock, ...]], tuple[RunningClock, ...]]] = {}
 EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.DISPATCH: assigning.reserve,
     Command.ACCEPT: assigning.reserve,
+    Command.TRANSFER: assigning.reserve,
+    Command.HAND_OVER: moving.hand_over,
+    Command.RATE_HAND_OVER: moving.rate_hand_over,
     Command.HOLD: working.hold,
+    Command.EXTEND_HOLD: working.extend_hold,
     Command.USE_PARTS: working.use_parts,
     Command.COMPLETE_TASK: working.complete_task,
     Command.RESOLVE: ending.make_link,
@@ -29,4 +43,6 @@ EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.CLOSE: ending.close,
     Command.CANCEL: ending.cancel,
     Command.ACKNOWLEDGE: escalating.acknowledge,
+    Command.OVERRIDE_PRIORITY: prioritising.override,
+    Command.END_OVERRIDE: prioritising.end_override,
 }

@@ -106,6 +106,7 @@ create table first_time_fix (
 );
 
 create index ticket_closed_lately on ticket (closed_at) where state = 'closed';
+create index ticket_closed_by on ticket (assignee_id, closed_at) where state = 'closed';
 create index ticket_to_dispatch on ticket (priority, due_at) where state = 'new';
 create index dispatch_decision_by_time on dispatch_decision (at);
 

@@ -60,21 +60,34 @@ values (
 )
 
 -- name: save_clock
--- Saves a clock; one that is started again may be noticed again.
+-- Saves a clock; one that is started again, or due later than it was noticed, may be noticed again.
 insert into ticket_clock (ticket_id, clock, calendar_id, target_s, started_at, due_at, stopped_at)
 values (%(ticket_id)s, %(clock)s, %(calendar_id)s, %(target_s)s, %(started_at)s, %(due_at)s, %(stopped_at)s)
 on conflict (ticket_id, clock) do update
 set
+  calendar_id = excluded.calendar_id,
   target_s = excluded.target_s,
   started_at = excluded.started_at,
   due_at = excluded.due_at,
   stopped_at = excluded.stopped_at,
-  noticed_at = case when excluded.started_at = ticket_clock.started_at then ticket_clock.noticed_at end
+  noticed_at = case
+    when excluded.started_at = ticket_clock.started_at and excluded.due_at < ticket_clock.noticed_at
+      then ticket_clock.noticed_at
+  end
 
 -- name: begin_hold
 -- Begins a hold.
 insert into hold (ticket_id, started_at, reason, review_at)
 values (%(ticket_id)s, %(now)s, %(reason)s, %(review_at)s)
+
+-- name: move_review
+-- Moves the review date of the open hold of a ticket; one that was told of is told of again.
+update hold
+set
+  review_at = %(review_at)s,
+  noticed_at = null
+where ticket_id = %(ticket_id)s
+  and ended_at is null
 
 -- name: end_hold
 -- Ends the hold of a ticket, if it has one.
@@ -88,7 +101,8 @@ where ticket_id = %(ticket_id)s
 update ticket_task
 set
   done_at = %(now)s,
-  done_by = %(person_id)s
+  done_by = %(person_id)s,
+  result = 'ok'
 where ticket_id = %(ticket_id)s
   and number = %(number)s
   and done_at is null

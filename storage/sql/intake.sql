@@ -35,6 +35,45 @@ join site s on s.id = a.site_id
 left join person r on r.id = coalesce(%(requester_id)s::bigint, a.requester_id)
 where a.id = %(asset_id)s
 
+-- name: tag_of_asset
+-- Returns the tag of an asset.
+select tag
+from asset
+where id = %(asset_id)s
+
+-- name: assets_by_serial_number
+-- Returns the assets in service with a serial number: usually one, more when two makers count alike.
+select id, tag, site_id
+from asset
+where upper(btrim(normalize(serial_number, nfkc))) = %(serial_number)s
+  and status = 'in_service'
+  and (%(sites)s::text[] is null or site_id = any (%(sites)s::text[]))
+order by id
+limit 10
+
+-- name: is_known
+-- Tells whether a person who may be a requester, and a team, are there.
+select
+  exists (select from person where id = %(requester_id)s::bigint and active),
+  exists (select from team where id = %(team_id)s::bigint)
+
+-- name: lock_reference
+-- Until the transaction ends, be the only one who asks for a record of another system.
+select pg_advisory_xact_lock(hashtextextended(%(source)s::text || chr(31) || %(reference)s::text, 0))
+
+-- name: ticket_of_reference
+-- Returns the ticket that a record of another system has.
+select t.id, t.code
+from ticket_reference r
+join ticket t on t.id = r.ticket_id
+where r.source = %(source)s
+  and r.reference = %(reference)s
+
+-- name: insert_reference
+-- Notes which record of another system a ticket is.
+insert into ticket_reference (source, reference, ticket_id, added_at)
+values (%(source)s, %(reference)s, %(ticket_id)s, %(now)s)
+
 -- name: mode_for_report
 -- Returns a failure mode of the asset's type.
 select m.id, m.code, m.name_en, m.name_zh, m.severity
@@ -54,12 +93,12 @@ where asset_id = %(asset_id)s
 -- name: insert_ticket
 -- Opens a ticket, unless one is open for the same failure mode of the same asset.
 insert into ticket (
-  id, code, kind, state, site_id, asset_id, failure_mode_id, prediction_id, title_en, title_zh, description, priority,
+  id, code, kind, channel, state, site_id, asset_id, failure_mode_id, prediction_id, title_en, title_zh, description, priority,
   priority_reason, policy_id, requester_id, team_id, line_stopped, parent_id, opened_at, due_at, failure_expected_at, evidence_at,
   last_effective_at, timeline_length, timeline_head
 )
 values (
-  %(id)s, %(code)s, %(kind)s, 'new', %(site_id)s, %(asset_id)s, %(failure_mode_id)s, %(prediction_id)s, %(title_en)s,
+  %(id)s, %(code)s, %(kind)s, %(channel)s, 'new', %(site_id)s, %(asset_id)s, %(failure_mode_id)s, %(prediction_id)s, %(title_en)s,
   %(title_zh)s, %(description)s, %(priority)s, %(priority_reason)s, %(policy_id)s, %(requester_id)s, %(team_id)s,
   %(line_stopped)s, %(parent_id)s, %(now)s, %(due_at)s, %(failure_expected_at)s, %(evidence_at)s, %(now)s, 1, %(timeline_head)s
 )

@@ -39,12 +39,13 @@ limit %(limit)s
 -- name: read_ticket
 -- Returns everything about one ticket that is one row.
 select
-  t.id, t.code, t.kind, t.state, t.outcome, t.title_en, t.title_zh, t.description, t.priority, t.priority_reason,
+  t.id, t.code, t.kind, t.channel, t.state, t.outcome, t.title_en, t.title_zh, t.description, t.priority, t.priority_reason,
   t.policy_id, t.site_id, s.name as site_name, s.calendar_id,
   a.id as asset_id, a.tag as asset_tag, a.name as asset_name, a.asset_type_id,
   m.code as failure_mode, m.name_en as failure_mode_en, m.name_zh as failure_mode_zh,
   m.effect_en as failure_effect_en, m.effect_zh as failure_effect_zh,
-  t.prediction_id, t.requester_id, requester.name as requester_name, t.assignee_id, assignee.name as assignee_name,
+  t.prediction_id, t.requester_id, requester.name as requester_name,
+  coalesce(requester.requester_tier, 'standard') as requester_tier, t.priority_override, t.assignee_id, assignee.name as assignee_name,
   t.team_id, team.name as team_name, t.line_stopped, parent.code as parent_code, t.merged_into_id,
   merged.code as merged_into_code, t.reopened_count,
   t.opened_at, t.due_at, t.failure_expected_at, t.evidence_at, t.expected_response_at, t.responded_at,
@@ -161,7 +162,9 @@ order by number
 
 -- name: last_dispatch_decision
 -- Returns the newest dispatch decision of a ticket.
-select d.at, d.chosen_id, p.name as chosen_name, d.candidates
+select
+  d.at, d.chosen_id, p.name as chosen_name, d.how, coalesce(d.considered, jsonb_array_length(d.candidates)) as considered,
+  d.fitting, d.excluded, d.candidates
 from dispatch_decision d
 left join person p on p.id = d.chosen_id
 where d.ticket_id = %(ticket_id)s

@@ -1,4 +1,4 @@
-"""Hard limits and soft weights of dispatch (SPEC X1)."""
+"""Hard limits and soft weights of dispatch, and what happens where nobody fits (SPEC X1, X3)."""
 
 from __future__ import annotations
 
@@ -16,31 +16,69 @@ class SkillRule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """How much each part of a score counts, relative to their sum."""
+
+    distance: float
+    load: float
+    skill: float
+    first_time_fix: float
+    same_fault: float
+    continuity: float
+
+    @property
+    def total(self) -> float:
+        """Return the sum, which is above 0."""
+        return self.distance + self.load + self.skill + self.first_time_fix + self.same_fault + self.continuity
+
+
+@dataclass(frozen=True, slots=True)
 class DispatchPolicy:
-    """Hard limits and soft weights; the weights are relative to their sum."""
+    """Hard limits and soft weights.
+
+    A skill counts from ``least_level`` on. People on call go to priorities up to ``on_call_priority``. A first-time
+    fix rate above ``bonus_from`` counts as a full one. The same fault handled within ``same_fault_h`` counts. Where
+    nobody fits, the fallback goes after ``fallback_after_s``, for what people on call go to after
+    ``urgent_fallback_after_s``; supervisors are reminded every ``remind_every_s``.
+    """
 
     skills: SkillRule
+    least_level: int
     load_limit: int
     near_km: float
-    weight_distance: float
-    weight_load: float
-    weight_skill: float
+    on_call_priority: int
+    bonus_from: float
+    same_fault_h: int
+    fallback_after_s: int
+    urgent_fallback_after_s: int
+    remind_every_s: int
+    weights: Weights
 
 
 def read_dispatch(table: PolicyTable) -> DispatchPolicy:
     """Return limits and weights; at least one weight counts."""
     weights = table.table("weights")
-    distance, load, skill = (weights.number(name, 0.0, 1_000.0) for name in ("distance", "load", "skill"))
-    if distance + load + skill <= 0:
-        raise invalid_policy(weights.path, "at least one weight above 0", "all 0")
     found = DispatchPolicy(
         skills=SkillRule(table.choice("skills", tuple(SkillRule))),
+        least_level=table.integer("least_level", 1, 5),
         load_limit=table.integer("load_limit", 1, 50),
         near_km=table.number("near_km", 0.1, 20_000.0),
-        weight_distance=distance,
-        weight_load=load,
-        weight_skill=skill,
+        on_call_priority=table.integer("on_call_priority", 0, 4),
+        bonus_from=table.number("bonus_from", 0.0, 1.0),
+        same_fault_h=table.integer("same_fault_h", 1, 720),
+        fallback_after_s=table.integer("fallback_after_s", 0, 604_800),
+        urgent_fallback_after_s=table.integer("urgent_fallback_after_s", 0, 604_800),
+        remind_every_s=table.integer("remind_every_s", 60, 604_800),
+        weights=_read_weights(weights),
     )
-    weights.finish()
+    table.finish()
+    return found
+
+
+def _read_weights(table: PolicyTable) -> Weights:
+    names = ("distance", "load", "skill", "first_time_fix", "same_fault", "continuity")
+    found = Weights(**{name: table.number(name, 0.0, 1_000.0) for name in names})
+    if found.total <= 0:
+        raise invalid_policy(table.path, "at least one weight above 0", "all 0")
     table.finish()
     return found

@@ -10,10 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ticketing.policy.breaker import BreakerPolicy, read_breaker
+from ticketing.policy.control import ControlPolicy, read_control
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
 from ticketing.policy.escalation import EscalationPolicy, read_escalation
+from ticketing.policy.heat import HeatPolicy, read_heat
+from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
+from ticketing.policy.score import ScorePolicy, read_score
 from ticketing.policy.targets import Targets, read_targets
 from ticketing.ticket import Clock, HoldReason
 
@@ -29,9 +34,14 @@ class Policy:
     tier_accept_s: Mapping[str, int]
     hold_pauses: Mapping[HoldReason, frozenset[Clock]]
     priority: PriorityPolicy
+    score: ScorePolicy
+    heat: HeatPolicy
+    breaker: BreakerPolicy
+    control: ControlPolicy
     dispatch: DispatchPolicy
     escalation: EscalationPolicy
     confirmation_days: int
+    lifecycle: LifecyclePolicy
 
 
 def read_policy(body: Mapping[str, object]) -> Policy:
@@ -58,9 +68,14 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         tier_accept_s=tier_accept_s,
         hold_pauses=hold_pauses,
         priority=priority,
+        score=read_score(table.table("score")),
+        heat=read_heat(table.table("heat")),
+        breaker=read_breaker(table.table("breaker")),
+        control=read_control(table.table("control")),
         dispatch=read_dispatch(table.table("dispatch")),
         escalation=read_escalation(table.table("escalation")),
         confirmation_days=days,
+        lifecycle=read_lifecycle(table.table("lifecycle")),
     )
     table.finish()
     return policy

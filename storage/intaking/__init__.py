@@ -1,0 +1,1 @@
+"""What opening a ticket needs from the database; storage/intake.py is the way in."""
