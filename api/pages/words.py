@@ -212,7 +212,7 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "from_team_id": N_("Team before"),
         "ladder": N_("Escalation"),
         "step": N_("Rung"),
-        "effect": N_("Effect"),
+        "effect": N_("What it did"),
         "told": N_("Told"),
         "channels": N_("On"),
         "nobody": N_("There was"),
