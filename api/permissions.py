@@ -44,6 +44,7 @@ class Action(StrEnum):
     CHANGE_ARTICLES = "change_articles"
     READ_SCHEDULES = "read_schedules"
     CHANGE_SCHEDULES = "change_schedules"
+    READ_RECORDED_NOTICES = "read_recorded_notices"
     READ_PARTS = "read_parts"
     CHANGE_PARTS = "change_parts"
     READ_PEOPLE = "read_people"
@@ -96,6 +97,7 @@ PERMISSIONS: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.CHANGE_ARTICLES: _LEADING,
         Action.READ_SCHEDULES: _STAFF,
         Action.CHANGE_SCHEDULES: _PLANNING,
+        Action.READ_RECORDED_NOTICES: _LEADING,
         Action.READ_PARTS: _STAFF,
         Action.CHANGE_PARTS: _PLANNING | {Role.INTEGRATION},
         Action.READ_PEOPLE: _STAFF - {Role.INTEGRATION},

@@ -97,6 +97,7 @@ class TicketShape(Told):
     confirmed_by_name: str | None
     closed_at: datetime | None
     last_effective_at: datetime
+    flag: str | None
     version: int
 
 

@@ -19,7 +19,7 @@ from domain.clock import Clock
 from runtime.assessing import assess_due
 from runtime.measuring import disks, measured
 from runtime.prioritising import prioritise_round
-from runtime.rounds import dispatch_round, replan_round, sweep_round
+from runtime.rounds import dispatch_round, escalation_round, replan_round, sweep_round
 from runtime.settings import Settings
 from storage import evidence_packs, service_alarms
 from storage.alarms import end_due_shelvings
@@ -43,6 +43,7 @@ URGENT_EVERY_S = 1.0
 COUNT_FIXES_EVERY_S = 3600.0
 SWEEP_EVERY_S = 5.0
 REPLAN_EVERY_S = 15.0
+ESCALATE_EVERY_S = 2.0
 PRIORITISE_EVERY_S = 15.0
 WATCH_EVERY_S = 5.0
 BEAT_EVERY_S = 5.0
@@ -84,6 +85,10 @@ def _count_fixes(pool: ConnectionPool, clock: Clock) -> int:
 def _sweep(pool: ConnectionPool, clock: Clock) -> int:
     sweep_round(pool, clock.now())
     return 0
+
+
+def _escalate(pool: ConnectionPool, clock: Clock) -> int:
+    return escalation_round(pool, clock.now())
 
 
 def _prioritise(pool: ConnectionPool, clock: Clock) -> int:
@@ -135,6 +140,7 @@ JOBS: tuple[Job, ...] = (
     Job("fixes", COUNT_FIXES_EVERY_S, _count_fixes),
     Job("sweep", SWEEP_EVERY_S, _sweep),
     Job("replan", REPLAN_EVERY_S, _replan),
+    Job("escalate", ESCALATE_EVERY_S, _escalate),
     Job("prioritise", PRIORITISE_EVERY_S, _prioritise),
 )
 

@@ -1,7 +1,8 @@
 """The jobs process: what must be done again and again and is no one's request.
 
-Rollups are a loop of their own: every ten seconds is too often for jobs in a table. The rest, few and each worth
-keeping if a process dies, are jobs of procrastinate. Its worker is asynchronous, so that, and nothing else here, is.
+Rollups are a loop of their own, for every ten seconds is too often for jobs in a table; so is the auditor. The rest,
+few and each worth keeping if a process dies, are jobs of procrastinate. Its worker is asynchronous, so that, and
+nothing else here, is.
 Two jobs processes may run at once: locks in the database keep them apart.
 """
 
@@ -17,6 +18,7 @@ from procrastinate import App, PsycopgConnector, RetryStrategy
 from psycopg import Connection
 
 from domain.clock import Clock
+from runtime.auditor import run_auditor
 from runtime.learning import learn_from_closures
 from runtime.measuring import measured
 from runtime.remaining_life import tell_remaining_lives
@@ -57,14 +59,19 @@ def run_jobs(settings: Settings, clock: Clock, stop: threading.Event) -> None:
     if fresh:
         _log.info("the job queue's schema is brought up to date", files=len(fresh), newest=fresh[-1])
     ended = threading.Event()
-    loop = threading.Thread(target=_roll, args=(dsn, clock, stop, ended), name="rollups")
-    loop.start()
+    loops = (
+        threading.Thread(target=_roll, args=(dsn, clock, stop, ended), name="rollups"),
+        threading.Thread(target=run_auditor, args=(dsn, settings.data_dir, clock, ended), name="auditor"),
+    )
+    for loop in loops:
+        loop.start()
     try:
         with measured(settings.data_dir, "jobs"):
             asyncio.run(_serve(make_app(dsn, clock, stop), stop))
     finally:
         ended.set()
-        loop.join()
+        for loop in loops:
+            loop.join()
     if not stop.is_set():
         raise RuntimeError("the job queue's worker ended by itself; the lines above say why")
 

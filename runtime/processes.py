@@ -100,8 +100,9 @@ PROCESSES: dict[str, Run] = {
     "api": _run_api,
 }
 
-# Those that beat in the database after each round of their work; ingesters beat in their own way, the API is asked.
-BEATING = ("desk", "relay", "jobs")
+# Hearts that beat in the database after each round of work, and the process that each is in; ingesters beat in their
+# own way, the API is asked. The auditor is a loop of the jobs process.
+BEATING = {"desk": "desk", "relay": "relay", "jobs": "jobs", "auditor": "jobs"}
 
 
 def main(arguments: Sequence[str]) -> int:

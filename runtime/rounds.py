@@ -10,6 +10,7 @@ import structlog
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from storage import escalations
 from storage.breaker import is_frozen
 from storage.casework import perform, replan
 from storage.dispatching import (
@@ -158,3 +159,25 @@ def sweep_round(pool: ConnectionPool, now: datetime) -> int:
         with pool.connection() as connection:
             told += notice_review(connection, code, now)
     return told
+
+
+def escalation_round(pool: ConnectionPool, now: datetime) -> int:
+    """Take every step of an escalation that is due, each in its own transaction; return how many were taken.
+
+    A step that fails holds up none behind it; the round then counts as failed, and the auditor sees the step.
+    """
+    with pool.connection() as connection:
+        escalations.adopt(connection, now)
+    with pool.connection() as connection:
+        steps = escalations.due_steps(connection, now)
+    taken, failures = 0, list[Exception]()
+    for step_id, code in steps:
+        try:
+            with pool.connection() as connection:
+                taken += escalations.take_step(connection, step_id, code, now)
+        except Exception as error:  # noqa: BLE001 (one step's failure must not hold up the others; raised below)
+            _log.exception("escalation step failed", ticket=code, step=step_id)
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup(f"{len(failures)} of {len(steps)} steps failed", failures)
+    return taken

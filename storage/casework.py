@@ -22,6 +22,7 @@ from storage.closures import open_link, record_answer, use_link
 from storage.effects import CHECKS, CLOCKS, EFFECTS, FIRST
 from storage.effects.case import Case
 from storage.intake import create_report, open_from_prediction
+from storage.ladders import plan
 from storage.notices import tell_about
 from storage.policies import read_policy_version
 from storage.queries import load
@@ -32,7 +33,7 @@ from storage.timelines import new_event, save_clocks, save_ticket, stale_version
 from ticketing.actors import SYSTEM, Actor, link_holder
 from ticketing.deciding import decide
 from ticketing.facts import as_json
-from ticketing.lifecycle import OBSERVING, Command
+from ticketing.lifecycle import OBSERVING, TABLE, Command, Who
 from ticketing.sla import RunningClock, after_step, ticket_due
 from ticketing.steps import NextStep
 from ticketing.ticket import State, Ticket
@@ -53,19 +54,11 @@ __all__ = [
 QUERIES = load("casework")
 
 # Only requests by people come from outside; the system's own commands and the link's answers do not.
-PEOPLE_COMMANDS = frozenset(Command) - {
-    Command.OPEN,
-    Command.JOIN,
-    Command.UNASSIGNED,
-    Command.OVERDUE,
-    Command.REVIEW,
-    Command.REPLAN,
-    Command.REPRIORITISE,
-    Command.LINKED,
-    Command.ABSORB,
-}
+PEOPLE_COMMANDS = frozenset(step.command for step in TABLE if step.who != (Who.SYSTEM,))
 # Only observing, and yet with clocks that moved.
 MOVES_CLOCKS = frozenset({Command.REPLAN})
+# What changes nothing that a ladder of escalation starts on.
+NOT_PLANNED = frozenset({Command.VIEW, Command.ESCALATE, Command.OVERDUE, Command.REVIEW})
 
 # The facts that name another ticket, and the commands that may open or end the one ticket of an asset and mode.
 OTHER_TICKET = {Command.LINK: ("other",), Command.MERGE: ("merged_into",)}
@@ -148,6 +141,9 @@ def perform(
     _save(case, after, event)
     effect = EFFECTS.get(command)
     secret = effect(case) if effect is not None else None
+    if command not in NOT_PLANNED:
+        reopened = ticket.state is State.CLOSED and after.state is not State.CLOSED
+        plan(connection, after, case.policy.escalation, now, reopened=reopened)
     tell_about(connection, row, after, command, told, now)
     if row.priority == 0 and (ticket.state is State.CLOSED) != (after.state is State.CLOSED):
         judge_site(connection, row.site_id, now)

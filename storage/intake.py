@@ -30,6 +30,7 @@ from storage.intaking.records import (
     prediction_to_open,
     ticket_of_reference,
 )
+from storage.ladders import plan
 from storage.lookups import ask_lookups
 from storage.notices import tell_about
 from storage.policies import policy_in_force
@@ -195,6 +196,7 @@ def _open(connection: Connection, accepted: _Accepted) -> Opened | None:
     save_clocks(connection, ticket_id, clocks)
     _prepare(connection, ticket_id, accepted)
     stored, ticket = read_ticket(connection, code, now)
+    plan(connection, ticket, policy.escalation, now)
     tell_about(connection, stored, ticket, Command.OPEN, facts, now)
     after_opening(connection, stored, priority, now)
     return Opened(ticket_id, code, is_new=True)

@@ -33,6 +33,7 @@ KINDS = (
     "quarantine_rising",
     "outbox_given_up",
     "holidays_ending",
+    "escalation_late",
 )
 # How long before the official holidays of a calendar run out people are told (SPEC S3).
 HOLIDAYS_END_WITHIN = timedelta(days=60)
@@ -43,6 +44,7 @@ class OperationsPolicy:
     """When the service raises an alarm about itself; editions/policy/operations.toml says what each means."""
 
     process_silent_s: float
+    escalation_late_s: float
     ingest_behind_s: float
     site_silent_s: float
     quarantine_per_minute: float
@@ -116,6 +118,7 @@ def troubles(connection: Connection, now: datetime, disks: Mapping[str, float]) 
     values = {
         "now": now,
         "process_silent_s": policy.process_silent_s,
+        "escalation_late_s": policy.escalation_late_s,
         "ingest_behind_s": policy.ingest_behind_s,
         "site_silent_s": policy.site_silent_s,
         "quarantine_per_minute": policy.quarantine_per_minute,

@@ -44,6 +44,7 @@ class TicketSummary:
     last_effective_at: datetime
     is_on_hold: bool
     is_breached: bool
+    flag: str | None
     version: int
 
 
@@ -121,6 +122,8 @@ class TicketRow:
     version: int
     timeline_length: int
     timeline_head: bytes
+    flag: str | None
+    reached: list[int]
 
 
 @dataclass(frozen=True, slots=True)

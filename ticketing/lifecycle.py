@@ -17,7 +17,7 @@ accepted is followed by an accept clock of the next one's own. The hottest ticke
 them, unless a supervisor says otherwise (SPEC S5): that is the condition ``not_heat_locked``.
 
 Every command writes one event to the timeline. Commands that only observe (view, join, overdue, unassigned,
-review, replan) keep the version, so that they never make a person's half-written form stale.
+review, replan, escalate, acknowledge) keep the version, so that they never make a person's half-written form stale.
 
 ``docs/lifecycle.md`` is generated from this table.
 """
@@ -67,6 +67,7 @@ class Command(StrEnum):
     LINK = "link"
     MERGE = "merge"
     REOPEN = "reopen"
+    ACKNOWLEDGE = "acknowledge"
     VIEW = "view"
     OPEN = "open"
     JOIN = "join"
@@ -74,6 +75,8 @@ class Command(StrEnum):
     OVERDUE = "overdue"
     REVIEW = "review"
     REPLAN = "replan"
+    ESCALATE = "escalate"
+    PASS_TO_BACKUP = "pass_to_backup"
     REPRIORITISE = "reprioritise"
     LINKED = "linked"
     ABSORB = "absorb"
@@ -93,6 +96,7 @@ class Who(StrEnum):
     REQUESTER = "requester"
     LINK = "link"
     SYSTEM = "system"
+    REACHED = "reached"
 
 
 class Condition(StrEnum):
@@ -107,6 +111,7 @@ class Condition(StrEnum):
     OPERATION_TO_START = "operation_to_start"
     OPERATION_TO_FINISH = "operation_to_finish"
     OPERATION_TO_CHECK = "operation_to_check"
+    ESCALATED = "escalated"
     NOT_HEAT_LOCKED = "not_heat_locked"
     OVERRIDDEN = "overridden"
     REOPENABLE = "reopenable"
@@ -184,6 +189,8 @@ _LEVEL = Fact("level", FactType.CHOICE, "Priority", "优先级", options=("P0", 
 _CHECK_RESULT = Fact("result", FactType.CHOICE, "Quality check", "质检结果", options=("passed", "failed"))
 _MEASURED = Fact("remark", FactType.TEXT, "What was measured or is wrong", "实测情况或不合格原因", required=False)
 _REASON = Fact("reason", FactType.TEXT, "Reason", "原因")
+_TEAM = Fact("team_id", FactType.TEAM, "Backup team", "备用班组")
+_FROM_TEAM = Fact("from_team_id", FactType.INTEGER, "Team before", "原班组", required=False)
 _REMOTE = Fact("action", FactType.TEXT, "What was done remotely", "远程操作内容")
 _WHAT = Fact("what", FactType.TEXT, "What needs approval", "申请审批的内容")
 _AMOUNT = Fact("amount", FactType.AMOUNT, "Amount", "金额", required=False)
@@ -325,6 +332,13 @@ TABLE: tuple[Step, ...] = (
     # The other end of a link, a split, a failed check; and the survivor's side of a merge.
     Step(C.LINKED, tuple(State), None, (W.SYSTEM,), observes=True),
     Step(C.ABSORB, OPEN_STATES, None, (W.SYSTEM,), observes=True),
+    Step(C.ESCALATE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
+    # Whoever it reached has seen it: silence until the next ladder. It is no work, and renews nothing.
+    Step(C.ACKNOWLEDGE, OPEN_STATES, None, (W.REACHED, W.SUPERVISOR), (_COMMENT,), (Condition.ESCALATED,),
+         observes=True),
+    # Nobody accepted it: the backup team's engineers get an accept clock of their own.
+    Step(C.PASS_TO_BACKUP, (DISPATCHED,), NEW, (W.SYSTEM,), (_TEAM, _FROM_TEAM), starts=(K.ACCEPT,),
+         records={"assignee_id": S.NOTHING, "team_id": S.FACT}),
     Step(C.REPRIORITISE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
 )
 # fmt: on

@@ -215,6 +215,12 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "respond_due_at": N_("Respond by"),
         "resolve_due_at": N_("Resolve by"),
         "close_due_at": N_("Close by"),
+        "ladder": N_("Escalation"),
+        "step": N_("Rung"),
+        "effect": N_("What it did"),
+        "told": N_("Told"),
+        "channels": N_("On"),
+        "nobody": N_("There was"),
         **MOVING_FACTS,
         **INTAKE_FACTS,
     }

@@ -14,6 +14,7 @@ from ticketing.policy.breaker import BreakerPolicy, read_breaker
 from ticketing.policy.calendar import Follows, read_sla_calendar
 from ticketing.policy.control import ControlPolicy, read_control
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
+from ticketing.policy.escalation import EscalationPolicy, read_escalation
 from ticketing.policy.heat import HeatPolicy, read_heat
 from ticketing.policy.intake import IntakePolicy, read_intake
 from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
@@ -44,6 +45,7 @@ class Policy:
     control: ControlPolicy
     dispatch: DispatchPolicy
     intake: IntakePolicy
+    escalation: EscalationPolicy
     confirmation_days: int
     lifecycle: LifecyclePolicy
 
@@ -80,6 +82,7 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         control=read_control(table.table("control")),
         dispatch=read_dispatch(table.table("dispatch")),
         intake=read_intake(table.table("intake")),
+        escalation=read_escalation(table.table("escalation")),
         confirmation_days=days,
         lifecycle=read_lifecycle(table.table("lifecycle")),
     )
