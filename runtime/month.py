@@ -110,7 +110,9 @@ def api_over(pool: ConnectionPool, clock: Clock) -> Iterator[str]:
     from api.server import Server
 
     app = create_app(pool, clock, dialects=IngestDialects())
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    # The protocol is said: asyncio sends small answers at once only over sockets that name TCP, else 40 ms later.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
         server = Server(app, uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="month-api", daemon=True)
         thread.start()

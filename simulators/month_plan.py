@@ -147,7 +147,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to one machine. ``shown``: by its sensors. ``fails_at``: when it stands still, if nothing is done."""
+    """What happens to one machine. ``shown``: by its sensors. ``fails_at``: when it stops, if nothing is done."""
 
     number: int
     machine: Machine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from simulators.console_client import ConsoleClient, Json, moment, text, whole
 from simulators.month_people import Engineer
@@ -44,20 +44,24 @@ class Supervisor:
         job = self._plant.jobs.get(text(row, "code"))
         if job is None:
             return
-        now, state = self._plant.now(), text(row, "state")
-        if state == "new" and now - job.opened_at >= (LIES_URGENT if job.is_urgent else LIES):
+        if self._needs_another(job, row):
             self._give_out(job, loads)
-        elif state == "dispatched" and self._is_forgotten(job):
-            self._give_out(job, loads)
-        elif state in ("accepted", "executing") and row["resolved_at"] is None and row["is_on_hold"] is False:
-            assignee = self._engineers.get(job.assignee_id or 0)
-            # Whoever is away for more than a day has it taken away.
-            if assignee is not None and self._is_away(assignee, now):
-                self._give_out(job, loads)
-        elif row["resolved_at"] is not None and row["confirmed_at"] is None:
-            resolved_at = moment(row, "resolved_at")
-            if resolved_at is not None and now - resolved_at >= CONFIRMS_AFTER:
+        resolved_at = moment(row, "resolved_at")
+        if resolved_at is not None and row["confirmed_at"] is None:
+            if self._plant.now() - resolved_at >= CONFIRMS_AFTER:
                 self._confirm(job)
+
+    def _needs_another(self, job: Job, row: Json) -> bool:
+        """Say whether nobody has it, whoever has it has forgotten it, or is away for longer than a night."""
+        match text(row, "state"):
+            case "new":
+                return self._plant.now() - job.opened_at >= (LIES_URGENT if job.is_urgent else LIES)
+            case "dispatched":
+                return self._is_forgotten(job)
+            case _:
+                is_at_work = row["resolved_at"] is None and row["is_on_hold"] is False
+                assignee = self._engineers.get(job.assignee_id or 0)
+                return is_at_work and assignee is not None and self._is_away(assignee)
 
     def _is_forgotten(self, job: Job) -> bool:
         """Say whether somebody who could have looked has not; at night only what is urgent is asked about."""
@@ -66,7 +70,8 @@ class Supervisor:
             return False
         return assignee is None or job.is_urgent or assignee.worker.is_at_work(self._plant.now())
 
-    def _is_away(self, assignee: Engineer, now: datetime) -> bool:
+    def _is_away(self, assignee: Engineer) -> bool:
+        now = self._plant.now()
         return assignee.worker.at_work_from(now) - now > timedelta(hours=26) and self._plant.local().weekday() < 5
 
     def _give_out(self, job: Job, loads: Counter[int]) -> None:
