@@ -104,7 +104,7 @@ class Engineer:
             self._plant.agenda.at(self._plant.now() + min(delay, 15 * MINUTE), lambda: self._accept(job))
             return
         if dice.random() < self.worker.forgets:
-            self._plant.counts["forgotten by the engineer"] += 1
+            self._plant.counts["forgotten by engineer"] += 1
             delay += timedelta(hours=dice.uniform(3, 8))
         at = self.worker.at_work_from(self._plant.now()) + delay
         if not self.worker.is_at_work(at):
@@ -284,6 +284,8 @@ class Engineer:
 
     def _begin_shift(self) -> None:
         self._plant.service.set_on_duty(self.person_id, True)
+        for tell in self._plant.shift_began:
+            tell()
         self._go_on()
 
     def _end_shift(self) -> None:

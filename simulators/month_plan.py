@@ -23,8 +23,8 @@ GETTING_READY = timedelta(minutes=6)
 SITES = (("plant-1", "Plant 1", 0.0, 0.0), ("plant-2", "Plant 2", 0.12, 0.10), ("plant-3", "Plant 3", -0.10, 0.22))
 LATITUDE, LONGITUDE = 31.3040, 120.7150
 ASSET_TYPES = ("motor", "pump", "oven", "gearbox", "hydraulic_rig", "milling")
-MACHINES_PER_ENGINEER = 12
-FAULTS_PER_ENGINEER_DAY = 1.1
+MACHINES_PER_ENGINEER = 15
+FAULTS_PER_ENGINEER_DAY = 1.7
 # How a fault begins: the sensors tell of one that comes, or of one that is none; otherwise a person notices it.
 SHOWN, FALSE_ALARM = 0.45, 0.12
 LINE_STOPS = 0.08
@@ -110,6 +110,7 @@ class Worker:
     home: Place
     skills: Mapping[str, int]
     shifts: tuple[Span, ...]
+    sick: frozenset[date]
     offline: tuple[Span, ...]
     forgets: float
 
@@ -203,7 +204,8 @@ def _draw_worker(plan: MonthPlan, number: int) -> Worker:
         north + round(dice.uniform(-0.05, 0.05), 5), east + round(dice.uniform(-0.05, 0.05), 5)
     )
     skills = {skill: max(1, level - dice.choice((0, 0, 1, 2))) for skill, level in PROFILES[number % 4].items()}
-    shifts = tuple(_shifts(plan, number))
+    sick = _sick_days(plan, number)
+    shifts = tuple(_shifts(plan, number, sick))
     forgets = FORGETS if dice.random() < FORGETFUL else 0.0
     return Worker(
         f"month-{number + 1}",
@@ -211,24 +213,34 @@ def _draw_worker(plan: MonthPlan, number: int) -> Worker:
         home,
         skills,
         shifts,
+        sick,
         tuple(_offline(plan, number, shifts)),
         forgets,
     )
 
 
-def _shifts(plan: MonthPlan, number: int) -> list[Span]:
-    dice = luck(plan.seed, "shifts", number)
-    found, sick_until = [], plan.starts_at.date()
-    # Longer than the month: what is open at its end is worked on.
-    for offset in range(plan.days + 30):
-        day = plan.starts_at.date() + timedelta(days=offset)
+def _days(plan: MonthPlan) -> list[date]:
+    """Return the days that are planned: more than the month, for what is open at its end is worked on."""
+    return [plan.starts_at.date() + timedelta(days=offset) for offset in range(plan.days + 30)]
+
+
+def _sick_days(plan: MonthPlan, number: int) -> frozenset[date]:
+    dice = luck(plan.seed, "sick", number)
+    found: set[date] = set()
+    for day in _days(plan):
+        lasts = dice.choice((1, 2))
         if dice.random() < SICK_ON_A_DAY:
-            sick_until = max(sick_until, day + timedelta(days=dice.choice((1, 2))))
+            found |= {day + timedelta(days=offset) for offset in range(lasts)}
+    return frozenset(found)
+
+
+def _shifts(plan: MonthPlan, number: int, sick: frozenset[date]) -> list[Span]:
+    found = []
+    for day in _days(plan):
         hours = _hours(plan, number, day)
-        if hours is None or day < sick_until:
-            continue
-        begin = datetime.combine(day, hours[0], plan.starts_at.tzinfo)
-        found.append(Span(begin, begin + timedelta(hours=hours[1])))
+        if hours is not None and day not in sick:
+            begin = datetime.combine(day, hours[0], plan.starts_at.tzinfo)
+            found.append(Span(begin, begin + timedelta(hours=hours[1])))
     return found
 
 

@@ -73,7 +73,10 @@ class Plant:
         # Faults (by number) that no longer do harm, and how often each was worked on.
         self.fixed: set[int] = set()
         self.attempts: Counter[int] = Counter()
+        # Who is told when a ticket opens, when it is closed, and when somebody's shift begins.
+        self.opened: list[Callable[[Job], None]] = []
         self.closed: list[Callable[[Job], None]] = []
+        self.shift_began: list[Callable[[], None]] = []
 
     def now(self) -> datetime:
         """Return the virtual time."""
@@ -82,6 +85,12 @@ class Plant:
     def local(self) -> datetime:
         """Return the virtual time in the plant's time zone."""
         return self.now().astimezone(self.plan.starts_at.tzinfo)
+
+    def note_opened(self, job: Job) -> None:
+        """Take note of a ticket, and tell everybody who cares."""
+        self.jobs[job.code] = job
+        for tell in self.opened:
+            tell(job)
 
     def note_closed(self, job: Job) -> None:
         """Tell everybody who cares that a ticket is closed."""
