@@ -200,7 +200,9 @@ class _Month:
     # The service's rounds, and who learns of what they did
 
     def _tick(self) -> None:
-        is_busy = self._round()
+        has_new = self._round()
+        # Nothing comes free while nobody is there; the first to come brings a round with them.
+        is_busy = has_new and any(one.worker.is_at_work(self.plant.now()) for one in self.engineers.values())
         self.plant.agenda.at(self.plant.now() + (BUSY_TICK if is_busy else QUIET_TICK), self._tick)
 
     def _round_soon(self) -> None:
