@@ -92,6 +92,11 @@ def show(figures: Mapping[str, Figures], screen: Screen) -> None:
         table.add_row(kind, *(str(one.tickets.get(kind, 0)) for one in figures.values()))
     for happening in sorted({name for one in figures.values() for name in one.happenings}):
         table.add_row(happening, *(str(one.happenings.get(happening, 0)) for one in figures.values()))
+    for command in sorted({name for one in figures.values() for name in one.commands}):
+        counts = [one.commands.get(command, 0) for one in figures.values()]
+        # What is as often under every policy tells nothing about them.
+        if len(set(counts)) > 1:
+            table.add_row(f"timelines: {command}", *map(str, counts))
     Console(soft_wrap=True, highlight=False).print(table)
     for name, one in figures.items():
         for code, why in one.unfinished.items():

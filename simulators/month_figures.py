@@ -33,7 +33,11 @@ class ClockFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a month came to. Durations are hours of wall time from the opening of the ticket."""
+    """What a month came to. Durations are hours of wall time from the opening of the ticket.
+
+    ``commands`` counts what the timelines tell, ``happenings`` what the plant saw, ``refused`` what the service said no
+    to; ``unfinished`` maps the code of each ticket that is open to the reason.
+    """
 
     tickets: Mapping[str, int]
     closed: int
@@ -52,6 +56,7 @@ class Figures:
     load_gini: float
     disputed: int
     first_time_fix: float | None
+    commands: Mapping[str, int]
     happenings: Mapping[str, int]
     refused: Mapping[str, int]
     unfinished: Mapping[str, str]
@@ -89,6 +94,7 @@ def figures_of(client: ConsoleClient, plant: Plant, engineers: Mapping[int, Engi
         load_gini=gini(loads),
         disputed=sum("dispute" in each for each in commands),
         first_time_fix=first_time_fix(rows, commands),
+        commands=dict(sorted(Counter(command for each in commands for command in each).items())),
         happenings=dict(sorted(plant.counts.items())),
         refused=dict(sorted(plant.hands.refused.items())),
         unfinished={

@@ -22,7 +22,7 @@ UNPACKING = 6 * MINUTE
 DIAGNOSIS = 30 * MINUTE
 NOTHING_FOUND = timedelta(minutes=45)
 # A prediction has the parts ready before anybody leaves; otherwise they are looked for when the machine is open.
-WAITS_PREDICTED, WAITS_REPORTED = 0.08, 0.22
+WAITS_PREDICTED, WAITS_REPORTED = 0.1, 0.3
 LATE_PARTS = 0.2
 NO_ANSWER = 0.08
 

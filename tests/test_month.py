@@ -20,6 +20,7 @@ from runtime.commands import app
 from runtime.month import policy_of, run_policy
 from runtime.month_commands import ROWS, show
 from runtime.screen import Screen
+from simulators import month_people, month_plan
 from simulators.month_figures import Figures
 from storage.database import connect
 from storage.policies import shipped_body
@@ -167,6 +168,49 @@ def test_nobody_works_while_asleep_but_for_what_is_urgent(played: Played) -> Non
                  and extract(hour from e.at at time zone 'Asia/Shanghai') not between 8 and 22"""
         ).fetchall()
     assert rows == []
+
+
+def test_parts_are_waited_for_links_forgotten_and_tickets_overlooked_and_all_is_finished(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SPEC T5, N1, C2: a hold with a review date, a supervisor who asks after tickets, and one who confirms."""
+    for module, name in (
+        (month_people, "WAITS_PREDICTED"),
+        (month_people, "WAITS_REPORTED"),
+        (month_people, "NO_ANSWER"),
+        (month_plan, "FORGETFUL"),
+        (month_plan, "FORGETS"),
+    ):
+        monkeypatch.setattr(module, name, 1.0)
+    month = play(days=1)
+    with connect(month.database) as connection:
+        (repaired, by_supervisor) = connection.execute(
+            """select count(*), count(*) filter (where p.login = 'month-supervisor')
+               from ticket t left join person p on p.id = t.confirmed_by where t.outcome = 'repaired'"""
+        ).fetchone()
+        (holds, ended) = connection.execute(
+            "select count(*), count(*) filter (where ended_at >= started_at + interval '18 hours') from hold"
+        ).fetchone()
+    figures = month.figures
+    assert not figures.unfinished
+    assert repaired == by_supervisor == holds == ended > 0
+    assert figures.happenings["waits for parts"] == holds
+    assert figures.redispatched > 0
+    assert figures.happenings["forgotten by engineer"] > 0
+
+
+def test_a_repair_that_does_not_hold_is_disputed_and_repaired_again(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SPEC C2: the requester says no, the engineer comes again, and it was no first-time fix."""
+    monkeypatch.setattr(month_people, "missed_share", lambda level, attempts: float(attempts == 0))
+    figures = play(days=1).figures
+    assert not figures.unfinished
+    assert figures.disputed > 0
+    assert figures.commands["resolve"] == figures.closed + figures.commands["dispute"]
+    # One in ten is content with a repair that does not hold: the machine fails again, and a person reports it.
+    assert figures.first_time_fix == 0.0
+    assert figures.disputed + figures.happenings.get("repair did not hold", 0) >= figures.commands["dispute"]
 
 
 def test_the_policy_that_sends_the_most_skilled_gives_tickets_to_others(
