@@ -12,16 +12,7 @@ from datetime import datetime, timedelta
 
 from simulators.console_client import ApiRefusal, ConsoleClient, Json, objects, text
 
-# The ticket has moved on, or is not theirs any longer: the person looks again and leaves it.
-MOVED_ON = (
-    "not_a_legal_step",
-    "not_permitted",
-    "stale_version",
-    "already_claimed",
-    "gate_not_passed",
-    "not_eligible",
-    "unknown_record",
-)
+SERVER_ERROR = 500
 SAID = "Measured, adjusted and tested as the work order asks"
 
 _MADE_UP: Mapping[str, Callable[[datetime], object]] = {
@@ -42,21 +33,29 @@ class Hands:
         self.refused: Counter[str] = Counter()
 
     def give(self, who: ConsoleClient, code: str, command: str, facts: Json, summary: str = "") -> Json | None:
-        """Give a command and return the ticket after it; None when it was refused because the ticket moved on."""
+        """Give a command and return the ticket after it; None when the service says no: the person leaves it then."""
         path = f"/tickets/{code}/commands/{command}"
         try:
             return who.post(path, {"summary": summary, "facts": facts})
         except ApiRefusal as refusal:
-            if refusal.name in MOVED_ON:
-                self.refused[f"{command}: {refusal.name}"] += 1
-                return None
             if refusal.name != "missing_fact":
-                raise
+                self._count(command, refusal)
+                return None
         steps = [step for step in objects(who.get(f"/tickets/{code}"), "next_steps") if step["command"] == command]
         if not steps:
             self.refused[f"{command}: not offered"] += 1
             return None
-        return who.post(path, {"summary": summary or SAID, "facts": completed(steps[0], facts, self._now())})
+        try:
+            return who.post(path, {"summary": summary or SAID, "facts": completed(steps[0], facts, self._now())})
+        except ApiRefusal as refusal:
+            self._count(command, refusal)
+            return None
+
+    def _count(self, command: str, refusal: ApiRefusal) -> None:
+        """Count a no; what is not the person's doing is an error."""
+        if refusal.status >= SERVER_ERROR:
+            raise refusal
+        self.refused[f"{command}: {refusal.name}"] += 1
 
 
 def completed(step: Json, known: Json, now: datetime) -> Json:

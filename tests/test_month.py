@@ -93,6 +93,8 @@ def test_every_ticket_is_finished_or_has_a_named_reason(played: Played) -> None:
     assert (sum(figures.tickets.values()), figures.closed) == (tickets, closed)
     assert set(figures.unfinished) == still_open
     assert all(figures.unfinished.values())
+    wrong = {name for name in figures.refused if name.endswith(("_fact", "invalid_request", "empty_phrase"))}
+    assert not wrong, "people who say what the service cannot take"
 
 
 def test_preventive_tickets_come_from_predictions_and_corrective_ones_from_people(played: Played) -> None:
