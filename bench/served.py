@@ -66,11 +66,11 @@ def forget_who_won() -> None:
     """Refuse whoever comes too late by the state of the ticket, and not by who has it."""
     from storage import casework
 
-    casework._check_unclaimed = lambda _row, _actor: None  # type: ignore[assignment]
+    casework._check_unclaimed = lambda row, actor: None
 
 
 def _with(queries: Mapping[str, SQL], **changed: str) -> dict[str, SQL]:
-    return {**queries, **{name: SQL(text) for name, text in changed.items()}}  # type: ignore[arg-type]
+    return {**queries, **{name: SQL(text) for name, text in changed.items()}}
 
 
 BUGS: dict[str, Callable[[], None]] = {
