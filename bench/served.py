@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -94,7 +93,7 @@ def main() -> None:
     from api.app import create_app
     from api.boundary import BASE_PATH
     from api.dependencies import Database, ReadTickets
-    from api.server import Server
+    from api.server import Server, listening_socket
     from runtime.clock import SystemClock
     from runtime.dialects import IngestDialects
     from storage.database import open_pool
@@ -109,8 +108,7 @@ def main() -> None:
 
     select_one.__annotations__.update(caller=ReadTickets, database=Database)
     bare.get(SELECT_ONE, response_model=None)(select_one)
-    with socket.socket() as listener, open_pool(options.dsn, size=CONNECTIONS) as pool:
-        listener.bind(("127.0.0.1", 0))
+    with listening_socket("127.0.0.1", 0) as listener, open_pool(options.dsn, size=CONNECTIONS) as pool:
         app = create_app(pool, SystemClock(), dialects=IngestDialects())
         app.include_router(bare)
         server = Server(app, uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3))
