@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -43,6 +44,7 @@ from ticketing.timeline import ChainedEvent, TimelineEvent, first_break
 QUERIES = load("tickets")
 
 PAGE_LIMIT = 200
+_CODE = re.compile(r"[DPSI][0-9]{6}", re.IGNORECASE)
 OPEN = ("new", "dispatched", "accepted", "executing")
 T = TypeVar("T")
 
@@ -72,7 +74,7 @@ def list_tickets(
         "requester_id": requester_id,
         "sites": list(sites) if sites is not None else None,
         "before": _cursor(cursor),
-        "pattern": f"%{_escaped(text)}%" if text else None,
+        **_looked_for(text),
         "limit": limit + 1,
     }
     items = _all(connection, TicketSummary, "list_tickets", parameters)
@@ -300,6 +302,15 @@ def _cursor(cursor: str | None) -> UUID | None:
         return UUID(cursor)
     except ValueError:
         raise _invalid_request("the next_cursor of the page before", repr(cursor)[:40]) from None
+
+
+def _looked_for(text: str | None) -> dict[str, str | None]:
+    """Return what a text asks for: a whole tracking code is one ticket, anything else is looked for in every title."""
+    is_code = text is not None and _CODE.fullmatch(text.strip()) is not None
+    return {
+        "code": text.strip().upper() if text and is_code else None,
+        "pattern": f"%{_escaped(text)}%" if text and not is_code else None,
+    }
 
 
 def _escaped(text: str) -> str:

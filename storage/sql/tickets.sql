@@ -7,12 +7,14 @@ select
   t.assignee_id, assignee.name as assignee_name,
   t.opened_at, t.due_at, t.resolved_at, t.confirmed_at, t.closed_at, t.last_effective_at,
   exists (select from hold h where h.ticket_id = t.id and h.ended_at is null) as is_on_hold,
-  exists (
-    select
+  -- Not "exists": for a page that would be answered by reading the clocks of all tickets once.
+  coalesce((
+    select true
     from ticket_clock k
     where k.ticket_id = t.id
       and (k.noticed_at is not null or k.stopped_at > k.due_at)
-  ) as is_breached,
+    limit 1
+  ), false) as is_breached,
   t.version
 from ticket t
 join asset a on a.id = t.asset_id
@@ -24,13 +26,15 @@ where (%(states)s::text[] is null or t.state = any (%(states)s::text[]))
   and (%(requester_id)s::bigint is null or t.requester_id = %(requester_id)s::bigint)
   and (%(sites)s::text[] is null or t.site_id = any (%(sites)s::text[]))
   and (%(before)s::uuid is null or t.id < %(before)s::uuid)
+  and (%(code)s::text is null or t.code = %(code)s::text)
   and (
     %(pattern)s::text is null
     or t.code ilike %(pattern)s::text
     or t.title_en ilike %(pattern)s::text
     or t.title_zh ilike %(pattern)s::text
-    or a.tag ilike %(pattern)s::text
-    or a.name ilike %(pattern)s::text
+    or t.asset_id = any (array(
+      select found.id from asset found where found.tag ilike %(pattern)s::text or found.name ilike %(pattern)s::text
+    ))
   )
 order by t.id desc
 limit %(limit)s
