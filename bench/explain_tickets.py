@@ -57,16 +57,21 @@ class Plan:
 def plans(connection: Connection) -> Iterator[Plan]:
     """Plan every named query that speaks of tickets, then carry out the cases."""
     large = _large_tables(connection)
-    for path in sorted(files("storage").joinpath("sql").iterdir(), key=lambda one: one.name):
-        noun = path.name.removesuffix(".sql")
-        for name, _, text in split(path.read_text(encoding="utf-8"), noun):
-            if _TICKETS.search(text) and not _NOT_PLANNED.match(text):
-                yield _generic(connection, f"{noun}.{name}", text, large)
+    yield from generic_plans(connection, large)
     samples = _samples(connection)
     for title, (noun, name, chosen) in CASES.items():
         values = {**dict.fromkeys(_PARAMETER.findall(load(noun)[name].as_string())), "limit": 51}
         values |= {parameter: samples[sample] for parameter, sample in chosen.items()}
         yield _carried_out(connection, f"{noun}.{name} ({title})", load(noun)[name], values, large)
+
+
+def generic_plans(connection: Connection, large: frozenset[str]) -> Iterator[Plan]:
+    """Plan every named query that speaks of tickets without values; ``large`` are the tables not to be read whole."""
+    for path in sorted(files("storage").joinpath("sql").iterdir(), key=lambda one: one.name):
+        noun = path.name.removesuffix(".sql")
+        for name, _, text in split(path.read_text(encoding="utf-8"), noun):
+            if _TICKETS.search(text) and not _NOT_PLANNED.match(text):
+                yield _generic(connection, f"{noun}.{name}", text, large)
 
 
 # What a console in use asks: title -> (noun, query, parameter -> sample).
