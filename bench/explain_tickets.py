@@ -85,14 +85,14 @@ CASES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "of an engineer": ("tickets", "list_tickets", {"assignee_id": "engineer_id"}),
     "an engineer's live ones": ("tickets", "list_tickets", {"assignee_id": "engineer_id", "states": "live"}),
     "a requester's own": ("tickets", "list_tickets", {"requester_id": "requester_id"}),
-    "by a word that is rare": ("tickets", "list_tickets", {"pattern": "rare"}),
+    "by a word that is rare": ("tickets", "list_tickets", {"pattern": "rare", "asset_ids": "nothing"}),
     "the board": ("console", "ticket_rows", {"states": "live"}),
     "the board of a site, breached": ("console", "ticket_rows", {"states": "live", "sites": "sites", "due_to": "now"}),
     "everything": ("console", "ticket_rows", {}),
     "my own": ("console", "ticket_rows", {"states": "live", "assignee_id": "engineer_id"}),
     "an asset's": ("console", "ticket_rows", {"asset_id": "asset_id"}),
     "a requester's": ("console", "ticket_rows", {"requester_id": "requester_id", "states": "live"}),
-    "by a rare word": ("console", "ticket_rows", {"text": "rare"}),
+    "by a rare word": ("console", "ticket_rows", {"text": "rare", "asset_ids": "nothing"}),
     "all sites": ("console", "work_counts", {"now": "now", "soon": "soon", "person_id": "engineer_id"}),
     "open ones": ("console", "prediction_rows", {"status": "open"}),
     "overdue": ("sweeping", "overdue_clocks", {"now": "now"}),
@@ -123,6 +123,7 @@ def _samples(connection: Connection) -> dict[str, object]:
         "closed": ["closed"],
         "open": "open",
         "rare": "%no such words anywhere%",
+        "nothing": [],
     }
 
 

@@ -74,10 +74,12 @@ def list_tickets(
         "requester_id": requester_id,
         "sites": list(sites) if sites is not None else None,
         "before": _cursor(cursor),
-        **_looked_for(text),
+        **_looked_for(connection, text),
         "limit": limit + 1,
     }
-    items = _all(connection, TicketSummary, "list_tickets", parameters)
+    with connection.cursor(row_factory=class_row(TicketSummary)) as cursor_of_list:
+        # Planned each time for what is asked: one plan for every filter would read all tickets.
+        items = cursor_of_list.execute(QUERIES["list_tickets"], parameters, prepare=False).fetchall()
     more = len(items) > limit
     return TicketPage(items[:limit], str(items[limit - 1].id) if more else None)
 
@@ -304,12 +306,21 @@ def _cursor(cursor: str | None) -> UUID | None:
         raise _invalid_request("the next_cursor of the page before", repr(cursor)[:40]) from None
 
 
-def _looked_for(text: str | None) -> dict[str, str | None]:
+def assets_called(connection: Connection, pattern: str | None) -> list[int] | None:
+    """Return the assets whose tag or name fits a pattern of ILIKE; None when there is none to look for."""
+    if pattern is None:
+        return None
+    return [row[0] for row in connection.execute(QUERIES["assets_called"], {"pattern": pattern})]
+
+
+def _looked_for(connection: Connection, text: str | None) -> dict[str, object]:
     """Return what a text asks for: a whole tracking code is one ticket, anything else is looked for in every title."""
     is_code = text is not None and _CODE.fullmatch(text.strip()) is not None
+    pattern = f"%{_escaped(text)}%" if text and not is_code else None
     return {
         "code": text.strip().upper() if text and is_code else None,
-        "pattern": f"%{_escaped(text)}%" if text and not is_code else None,
+        "pattern": pattern,
+        "asset_ids": assets_called(connection, pattern),
     }
 
 

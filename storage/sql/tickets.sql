@@ -32,12 +32,17 @@ where (%(states)s::text[] is null or t.state = any (%(states)s::text[]))
     or t.code ilike %(pattern)s::text
     or t.title_en ilike %(pattern)s::text
     or t.title_zh ilike %(pattern)s::text
-    or t.asset_id = any (array(
-      select found.id from asset found where found.tag ilike %(pattern)s::text or found.name ilike %(pattern)s::text
-    ))
+    or t.asset_id = any (%(asset_ids)s::bigint[])
   )
 order by t.id desc
 limit %(limit)s
+
+-- name: assets_called
+-- Returns the assets whose tag or name has a text in it: looked up first, so that a list is planned for just these.
+select id
+from asset
+where tag ilike %(pattern)s
+   or name ilike %(pattern)s
 
 -- name: read_ticket
 -- Returns everything about one ticket that is one row.
