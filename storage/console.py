@@ -223,8 +223,7 @@ def ticket_rows(
         "before": before,
         "limit": limit,
     }
-    # Planned each time for what is asked: one plan for every filter would read all tickets.
-    return [TicketRow(*row) for row in connection.execute(QUERIES["ticket_rows"], asked, prepare=False)]
+    return [TicketRow(*row) for row in connection.execute(QUERIES["ticket_rows"], asked)]
 
 
 def newest_span(connection: Connection, series_id: int) -> tuple[datetime, datetime] | None:

@@ -77,9 +77,7 @@ def list_tickets(
         **_looked_for(connection, text),
         "limit": limit + 1,
     }
-    with connection.cursor(row_factory=class_row(TicketSummary)) as cursor_of_list:
-        # Planned each time for what is asked: one plan for every filter would read all tickets.
-        items = cursor_of_list.execute(QUERIES["list_tickets"], parameters, prepare=False).fetchall()
+    items = _all(connection, TicketSummary, "list_tickets", parameters)
     more = len(items) > limit
     return TicketPage(items[:limit], str(items[limit - 1].id) if more else None)
 
