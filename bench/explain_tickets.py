@@ -151,7 +151,7 @@ def _generic(connection: Connection, name: str, text: str, large: frozenset[str]
     except psycopg.errors.ProgrammingError as error:
         return Plan(name, (), 0.0, None, (), str(error).partition("\n")[0])
     assert row is not None
-    return _plan(name, row[0][0], large)
+    return plan_of(name, row[0][0], large)
 
 
 def _carried_out(
@@ -162,10 +162,11 @@ def _carried_out(
         # Not kept by the server: planned for these values.
         row = connection.execute(asked, values, prepare=False).fetchone()
     assert row is not None
-    return _plan(name, row[0][0], large)
+    return plan_of(name, row[0][0], large)
 
 
-def _plan(name: str, found: Mapping[str, object], large: frozenset[str]) -> Plan:
+def plan_of(name: str, found: Mapping[str, object], large: frozenset[str]) -> Plan:
+    """Return what a plan in the server's JSON says; ``large`` are the tables not to be read from end to end."""
     scans: list[str] = []
     lines: list[str] = []
     root = found["Plan"]
