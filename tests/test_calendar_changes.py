@@ -12,6 +12,7 @@ from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 from psycopg_pool import ConnectionPool
 
+from domain.official_days import check_place, known_places, official_days, official_until
 from domain.refusals import Refused
 from domain.working_time import Segment
 from runtime.jobs import PERIODIC
@@ -440,3 +441,25 @@ def test_the_jobs_process_looks_for_holidays_and_learns_how_long_tickets_take(
     with pool.connection() as connection:
         assert special_days(connection, "weekdays", date(2028, 1, 1), date(2028, 12, 31))
         assert connection.execute("select count(*) from resolution_estimate").fetchone() == (3,)
+
+
+def test_a_requester_who_moves_takes_their_open_tickets_along(connection: Connection, house: House) -> None:
+    requesters_zone(connection, house)
+    code = a_report(connection, house)
+    assert house.requester.person_id is not None
+    set_calendar_of_person(connection, house.requester.person_id, None)
+    assert replan(connection, code, NOW)
+    # Nothing was worked in Lisbon before 08:00; in Shanghai it is 10:00.
+    assert due(connection, house, code, "accept") == NOW + 2 * HOUR
+
+
+def test_the_days_of_every_country_and_part_of_one_can_be_kept() -> None:
+    asked = 0
+    for country, parts in known_places().items():
+        for part in (None, *parts):
+            check_place(country, part)
+            days = official_days(country, part, (2026, 2027))
+            assert all(day.year in (2026, 2027) and name for day, (_, name) in days.items()), (country, part)
+            assert official_until(country, part, 2027) <= date(2027, 12, 31)
+            asked += 1
+    assert asked > 500
