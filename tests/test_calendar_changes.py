@@ -32,6 +32,7 @@ from storage.calendar_book import (
 )
 from storage.calendars import read_calendar
 from storage.casework import create_report, replan
+from storage.eta import learn_expectations
 from storage.policies import DEFAULT_POLICY, publish_policy, shipped_body
 from storage.sweeping import notice_overdue
 from storage.ticket_views import TicketDetail
@@ -463,3 +464,27 @@ def test_the_days_of_every_country_and_part_of_one_can_be_kept() -> None:
             assert official_until(country, part, 2027) <= date(2027, 12, 31)
             asked += 1
     assert asked > 500
+
+
+def test_a_ticket_that_is_opened_again_begins_anew_on_the_calendar_of_today(
+    connection: Connection, house: House
+) -> None:
+    """Trap: clocks of a reopened ticket that run from its first opening, or on the calendar of that time."""
+    code = a_report(connection, house)
+    carry(connection, house, code, State.EXECUTING)
+    finish_work(connection, house, code)
+    resolve(connection, house, code, now=NOW + HOUR)
+    command(connection, code, "confirm", house.supervisor, {"satisfied": True}, now=NOW + HOUR)
+    command(connection, code, "close", house.near, now=NOW + HOUR)
+    learn_expectations(connection, NOW + DAY)
+    closed_on(connection, date(2026, 3, 5), now=NOW + DAY)
+    again = NOW + 2 * DAY  # Wednesday; Thursday is closed
+    detail = command(connection, code, "reopen", house.supervisor, {"reason": "It howls again"}, now=again)
+    calendar = read_calendar(connection, "weekdays")
+    clocks = {clock.clock: clock for clock in detail.clocks}
+    for name in ("accept", "resolve", "close"):
+        assert clocks[name].due_at == calendar.due(again, clocks[name].target_s), name
+    assert not replan(connection, code, again)
+    assert detail.expected is not None
+    assert detail.expected.low_at is not None
+    assert detail.expected.low_at >= again
