@@ -488,3 +488,23 @@ def test_a_ticket_that_is_opened_again_begins_anew_on_the_calendar_of_today(
     assert detail.expected is not None
     assert detail.expected.low_at is not None
     assert detail.expected.low_at >= again
+
+
+def test_another_priority_keeps_the_requesters_calendar_and_what_was_used_on_an_old_one(
+    connection: Connection, house: House
+) -> None:
+    """SPEC S1 to S3 together: the calendar changes, then the level; and the clocks return from round the clock."""
+    requesters_zone(connection, house)
+    code = a_report(connection, house)
+    row = calendar_row(connection, "lisbon", hold=True)
+    assert row is not None
+    ten_in_lisbon = datetime(2026, 3, 2, 10, tzinfo=UTC)
+    enter_day(connection, row, date(2026, 3, 3), working=False, name="Entrudo", now=ten_in_lisbon)
+    at = ten_in_lisbon + HOUR
+    for level in ("P1", "P4"):
+        facts = {"level": level, "reason": "The customer said so"}
+        detail = command(connection, code, "override_priority", house.planner, facts, now=at)
+    resolve_clock = next(clock for clock in detail.clocks if clock.clock == "resolve")
+    calendar = read_calendar(connection, "lisbon")
+    assert calendar.worked(at, resolve_clock.due_at) == resolve_clock.target_s - 3 * HOUR_S
+    assert not replan(connection, code, at)
