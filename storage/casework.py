@@ -111,8 +111,10 @@ def perform(
     """Carry out any command, the system's too; return the secret of a confirmation link if it made one."""
     _lock(connection, code, command, facts)
     row, ticket = read_ticket(connection, code, now)
+    if command is Command.ACCEPT:
+        _check_unclaimed(row, actor)
     if version is not None and version != row.version:
-        raise _overtaken(row, version, command, actor)
+        raise stale_version(row.code, version, row.version)
     if command not in OBSERVING and replan(connection, code, now):
         row, ticket = read_ticket(connection, code, now)
     decision = decide(ticket, command, facts, actor, now, summary=summary)
@@ -271,16 +273,15 @@ def next_steps(connection: Connection, code: str, actor: Actor, now: datetime, l
     return ticket_detail(connection, code, actor=actor, now=now, language=language).next_steps
 
 
-def _overtaken(row: TicketRow, version: int, command: Command, actor: Actor) -> Refused:
-    """Say why a version is stale; one who wanted to claim the ticket is told who has it."""
-    if command is Command.ACCEPT and row.assignee_id is not None and row.assignee_id != actor.person_id:
-        return Refused(
+def _check_unclaimed(row: TicketRow, actor: Actor) -> None:
+    """Tell whoever comes too late who has the ticket, whatever version they saw (SPEC X5)."""
+    if row.state != State.CLOSED and row.assignee_id is not None and row.assignee_id != actor.person_id:
+        raise Refused(
             "already_claimed",
             expected=f"{row.code} still free",
             got=f"{row.assignee_name} has it",
-            remedy="Take another ticket.",
+            remedy="Take another ticket, or ask a supervisor to dispatch this one to you.",
         )
-    return stale_version(row.code, version, row.version)
 
 
 def _move_clocks(case: Case) -> Ticket:

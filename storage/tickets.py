@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -54,6 +55,7 @@ from ticketing.timeline import ChainedEvent, TimelineEvent, first_break
 QUERIES = load("tickets")
 
 PAGE_LIMIT = 200
+_CODE = re.compile(r"[DPSI][0-9]{6}", re.IGNORECASE)
 OPEN = ("new", "dispatched", "accepted", "executing")
 T = TypeVar("T")
 
@@ -85,7 +87,7 @@ def list_tickets(
         "sites": list(sites) if sites is not None else None,
         "flags": list(flags) if flags else None,
         "before": _cursor(cursor),
-        "pattern": f"%{_escaped(text)}%" if text else None,
+        **_looked_for(connection, text),
         "limit": limit + 1,
     }
     items = _all(connection, TicketSummary, "list_tickets", parameters)
@@ -363,6 +365,24 @@ def _cursor(cursor: str | None) -> UUID | None:
         return UUID(cursor)
     except ValueError:
         raise _invalid_request("the next_cursor of the page before", repr(cursor)[:40]) from None
+
+
+def assets_called(connection: Connection, pattern: str | None) -> list[int] | None:
+    """Return the assets whose tag or name fits a pattern of ILIKE; None when there is none to look for."""
+    if pattern is None:
+        return None
+    return [row[0] for row in connection.execute(QUERIES["assets_called"], {"pattern": pattern})]
+
+
+def _looked_for(connection: Connection, text: str | None) -> dict[str, object]:
+    """Return what a text asks for: a whole tracking code is one ticket, anything else is looked for in every title."""
+    is_code = text is not None and _CODE.fullmatch(text.strip()) is not None
+    pattern = f"%{_escaped(text)}%" if text and not is_code else None
+    return {
+        "code": text.strip().upper() if text and is_code else None,
+        "pattern": pattern,
+        "asset_ids": assets_called(connection, pattern),
+    }
 
 
 def _escaped(text: str) -> str:

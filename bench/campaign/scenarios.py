@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bench.campaign.claims import contested_claims
 from bench.campaign.escalations import kills_of_schedulers
 from bench.campaign.kills import kills_of_ingester_and_database, kills_of_the_embedded_broker
 from bench.campaign.mosquitto import (
@@ -48,4 +49,5 @@ SCENARIOS: Mapping[str, Scenario] = {
     "disk-full": Scenario("disk full", disk_full, "acknowledge_early", 0.5),
     "schedulers": Scenario("kills of two schedulers of escalations", kills_of_schedulers, "claim_first", 0.15),
     "outage": Scenario("database outage", database_outage, "take_without_bound", 0.12),
+    "claims": Scenario("contested claims of tickets", contested_claims, "last_one_wins", 0.01),
 }

@@ -168,7 +168,7 @@ set predicted = greatest(bill_line.predicted, excluded.predicted)
 insert into ticket_finding (ticket_id, finding_id, joined_at)
 select %(ticket_id)s, f.id, %(now)s
 from prediction_evidence e
-join finding f on f.id::text = e.reference
+join finding f on f.id = case when e.kind = 'finding' then e.reference::uuid end
 where e.prediction_id = %(prediction_id)s
   and e.kind = 'finding'
 on conflict do nothing
