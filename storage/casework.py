@@ -178,10 +178,9 @@ def reprioritise(connection: Connection, code: str, cause: str, now: datetime) -
     change = None if row.state == State.CLOSED else priorities.change_of(connection, row, now)
     if change is None:
         return False
-    if replan(connection, code, now):
-        row = ticket_row(connection, code)
+    replan(connection, code, now)
     perform(connection, code, Command.REPRIORITISE, None, "", change.as_facts(cause), SYSTEM, now)
-    priorities.apply(connection, row, change.after, now)
+    priorities.apply(connection, ticket_row(connection, code), change.after, now)
     return True
 
 

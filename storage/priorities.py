@@ -197,10 +197,10 @@ def _retarget(connection: Connection, row: TicketRow, level: int, now: datetime)
     """Set the ticket's clocks to the targets of another level; return the due date that follows."""
     policy = read_policy_version(connection, row.policy_id)
     before = [running_clock(stored) for stored in read_clocks(connection, row.id)]
-    on = calendar_of_ticket(connection, policy, row.site_id, row.requester_id)
+    calendar_id = calendar_of_ticket(connection, policy, row.site_id, row.requester_id)
 
-    def calendar_of(_: Clock) -> str | None:
-        return None if policy.sla[level].round_the_clock else on
+    def calendar_of(clock: Clock) -> str | None:
+        return None if policy.sla[level].round_the_clock else calendar_id
 
     clocks = retarget(
         before,
@@ -209,7 +209,7 @@ def _retarget(connection: Connection, row: TicketRow, level: int, now: datetime)
         hold=read_open_hold(connection, row.id),
         policy=policy,
         now=now,
-        working=working_times(connection, {None, on, *(clock.calendar_id for clock in before)}),
+        working=working_times(connection, {None, calendar_id, *(clock.calendar_id for clock in before)}),
     )
     save_clocks(connection, row.id, [clock for clock in clocks if clock not in before])
     return ticket_due(clocks, row.failure_expected_at)
