@@ -37,6 +37,8 @@ class Action(StrEnum):
     SHELVE_ALARM = "shelve_alarm"
     READ_TICKETS = "read_tickets"
     REPORT_FAULT = "report_fault"
+    READ_REFUSED_INTAKE = "read_refused_intake"
+    SETTLE_REFUSED_INTAKE = "settle_refused_intake"
     WORK_ON_TICKET = "work_on_ticket"
     READ_PARTS = "read_parts"
     CHANGE_PARTS = "change_parts"
@@ -82,6 +84,8 @@ PERMISSIONS: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.SHELVE_ALARM: _LEADING,
         Action.READ_TICKETS: _EVERYBODY,
         Action.REPORT_FAULT: _EVERYBODY,
+        Action.READ_REFUSED_INTAKE: _LEADING,
+        Action.SETTLE_REFUSED_INTAKE: _LEADING,
         Action.WORK_ON_TICKET: _EVERYBODY - {Role.INTEGRATION},
         Action.READ_PARTS: _STAFF,
         Action.CHANGE_PARTS: _PLANNING | {Role.INTEGRATION},

@@ -148,8 +148,9 @@ def _refused(request: Request, error: Exception) -> Response:
     return _answer(request, with_members)
 
 
-def _invalid(request: Request, error: Exception) -> Response:
-    found = cast(RequestValidationError, error).errors()
+def misread(error: RequestValidationError) -> RefusedWith:
+    """Return the refusal of a request that has not the shape of the API description, with every place that is wrong."""
+    found = error.errors()
     errors = [
         {"at": ".".join(str(step) for step in one["loc"]), "expected": one["msg"]} for one in found[:ERRORS_SHOWN]
     ]
@@ -159,7 +160,11 @@ def _invalid(request: Request, error: Exception) -> Response:
         got="; ".join(f"{one['at']}: {one['expected']}" for one in errors[:3]),
         remedy="Correct what 'errors' lists and send it again.",
     )
-    return _answer(request, RefusedWith(refusal, members={"errors": errors}))
+    return RefusedWith(refusal, members={"errors": errors})
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    return _answer(request, misread(cast(RequestValidationError, error)))
 
 
 def _http(request: Request, error: Exception) -> Response:

@@ -70,7 +70,10 @@ class ProblemError(Told):
 
 
 class ProblemDocument(Told):
-    """Why the request was refused (RFC 9457). ``type`` is ``urn:wearsight:refusal:<name>``, stable for programs."""
+    """Why the request was refused (RFC 9457). ``type`` is ``urn:wearsight:refusal:<name>``, stable for programs.
+
+    ``intake_refusal`` is the receipt of a refused request for a ticket: it is kept under this number.
+    """
 
     type: str
     title: str
@@ -81,6 +84,7 @@ class ProblemDocument(Told):
     remedy: str
     errors: list[ProblemError] | None = None
     current_version: int | None = None
+    intake_refusal: int | None = None
 
 
 class SignIn(Asked):

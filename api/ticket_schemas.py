@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field, JsonValue, StringConstraints
 
-from api.schemas import Asked, Facts, Key, Line, Prose, Told
+from api.schemas import Asked, Facts, Prose, Told
 from storage.breaker import Breaker
 from storage.hand_overs import HandOverView
+from storage.links import LinkView
 from storage.ticket_views import (
     AnswerView,
     AttachmentView,
@@ -21,7 +22,9 @@ from storage.ticket_views import (
     EvidenceView,
     FindingView,
     HoldView,
+    OperationView,
     PredictionHead,
+    ReferenceView,
     TaskView,
     TicketSummary,
 )
@@ -66,6 +69,8 @@ class TicketShape(Told):
     priority_override: int | None
     assignee_id: int | None
     assignee_name: str | None
+    schedule_id: int | None
+    due_on: date | None
     team_id: int | None
     team_name: str | None
     line_stopped: bool
@@ -94,12 +99,37 @@ class TicketShape(Told):
     version: int
 
 
+class LookupShape(Told):
+    """What was looked up about the ticket (warranty, history, duplicates, knowledge): pending, done or failed."""
+
+    name: str
+    state: str
+    body: dict[str, JsonValue] | None
+    asked_at: datetime
+    done_at: datetime | None
+
+
+class OriginShape(Told):
+    """A ticket that was merged into this one; ``differences`` has survivor and merged value of each that differed."""
+
+    code: str
+    opened_at: datetime
+    channel: str
+    reporter: str | None
+    title_en: str
+    title_zh: str
+    description: str
+    differences: dict[str, dict[str, JsonValue]]
+    merged_at: datetime
+
+
 class TicketAnswer(Told):
     """Everything about one ticket: facts, clocks, checklist, bill of parts, evidence, timeline, next legal steps.
 
     ``confirmation_url_secret`` is there only in the answer to the command that made the link, to be shown as a QR
-    code; it is not kept anywhere. ``dispatch_blocked_by`` is the site's breaker while it keeps this new ticket from
-    being dispatched: what is frozen since when, and by which open P0.
+    code; it is not kept anywhere. A pending look-up is filled within seconds; ``is_charged`` says that the warranty
+    was over when the ticket was opened. ``dispatch_blocked_by`` is the site's breaker while it keeps this new ticket
+    from being dispatched: what is frozen since when, and by which open P0.
     """
 
     ticket: TicketShape
@@ -108,7 +138,11 @@ class TicketAnswer(Told):
     clocks: list[ClockView]
     holds: list[HoldView]
     tasks: list[TaskView]
+    operations: list[OperationView]
     bill: list[BillLineView]
+    lookups: list[LookupShape]
+    is_charged: bool
+    references: list[ReferenceView]
     dispatch: DispatchView | None
     findings: list[FindingView]
     prediction: PredictionHead | None
@@ -116,6 +150,8 @@ class TicketAnswer(Told):
     attachments: list[AttachmentView]
     answers: list[AnswerView]
     hand_overs: list[HandOverView]
+    links: list[LinkView]
+    origins: list[OriginShape]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]
@@ -129,16 +165,6 @@ class Tickets(Told):
 
     items: list[TicketSummary]
     next_cursor: str | None
-
-
-class NewReport(Asked):
-    """A fault that a person reports; the failure mode is a code of the asset's type, if they know it."""
-
-    asset_id: Key
-    title: Line
-    description: Prose = ""
-    failure_mode: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,64}$")] | None = None
-    line_stopped: bool = False
 
 
 class CommandBody(Asked):

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from runtime import backtest_commands, library_commands, report_commands, simulating
+from runtime import backtest_commands, library_commands, report_commands, simulating, timeline_commands
 from runtime.children import ServiceError
 from runtime.clock import SystemClock
 from runtime.logs import configure_logs
@@ -176,6 +176,7 @@ def broker_setup(
 simulating.add_commands(app)
 app.add_typer(library_commands.app)
 app.add_typer(report_commands.app)
+app.add_typer(timeline_commands.app)
 backtest_commands.add_commands(app)
 
 

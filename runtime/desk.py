@@ -25,16 +25,19 @@ from storage import evidence_packs, service_alarms
 from storage.alarms import end_due_shelvings
 from storage.database import open_pool
 from storage.dispatching import How, count_first_time_fixes
+from storage.lookups import fill_next_lookup
 
 ASSESS_EVERY_S = 0.25
 FREEZE_EVERY_S = 1.0
 UNSHELVE_EVERY_S = 5.0
-# One call freezes at most so many packs, then lets the desk's other work have its turn.
+LOOK_UP_EVERY_S = 1.0
+# One call freezes or fills at most so many, then lets the desk's other work have its turn.
 PACKS_PER_CALL = 50
 # One assignment problem (SPEC X2); what cannot wait has a round of its own.
 DISPATCH_EVERY_S = 30.0
 URGENT_EVERY_S = 1.0
 COUNT_FIXES_EVERY_S = 3600.0
+LOOKUPS_PER_CALL = 50
 SWEEP_EVERY_S = 5.0
 PRIORITISE_EVERY_S = 15.0
 WATCH_EVERY_S = 5.0
@@ -92,6 +95,14 @@ def _freeze(pool: ConnectionPool, clock: Clock) -> int:
     return PACKS_PER_CALL
 
 
+def _look_up(pool: ConnectionPool, clock: Clock) -> int:
+    for done in range(LOOKUPS_PER_CALL):
+        with pool.connection() as connection:
+            if not fill_next_lookup(connection, clock.now()):
+                return done
+    return LOOKUPS_PER_CALL
+
+
 def _unshelve(pool: ConnectionPool, clock: Clock) -> int:
     with pool.connection() as connection:
         return end_due_shelvings(connection, clock.now())
@@ -100,6 +111,7 @@ def _unshelve(pool: ConnectionPool, clock: Clock) -> int:
 JOBS: tuple[Job, ...] = (
     Job("assess", ASSESS_EVERY_S, assess_due),
     Job("freeze", FREEZE_EVERY_S, _freeze),
+    Job("look_up", LOOK_UP_EVERY_S, _look_up),
     Job("unshelve", UNSHELVE_EVERY_S, _unshelve),
     Job("urgent", URGENT_EVERY_S, _dispatch_urgent),
     Job("dispatch", DISPATCH_EVERY_S, _dispatch),

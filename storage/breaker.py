@@ -51,6 +51,11 @@ def is_frozen(connection: Connection, site_id: str, priority: int) -> bool:
     return connection.execute(QUERIES["breaker_freezes"], asked).fetchone() is not None
 
 
+def blocking(connection: Connection, site_id: str, priority: int) -> Breaker | None:
+    """Return the breaker that keeps tickets of this priority from being dispatched at the site, None when none does."""
+    return read_breakers(connection, [site_id])[0] if is_frozen(connection, site_id, priority) else None
+
+
 def judge_site(connection: Connection, site_id: str, now: datetime) -> bool:
     """Count the open P0 of a site again, freeze or free it, and tell its supervisors; say whether it switched.
 

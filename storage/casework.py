@@ -12,6 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from psycopg import Connection
+from psycopg.errors import UniqueViolation
 
 from domain.refusals import Refused
 from storage import priorities
@@ -34,6 +35,7 @@ from ticketing.lifecycle import Command
 from ticketing.sla import RunningClock, after_step, ticket_due
 from ticketing.steps import NextStep
 from ticketing.ticket import State, Ticket
+from ticketing.timeline import TimelineEvent
 
 __all__ = [
     "answer_link",
@@ -57,10 +59,15 @@ PEOPLE_COMMANDS = frozenset(Command) - {
     Command.OVERDUE,
     Command.REVIEW,
     Command.REPRIORITISE,
+    Command.LINKED,
+    Command.ABSORB,
 }
 
+# The facts that name another ticket, and the commands that may open or end the one ticket of an asset and mode.
+OTHER_TICKET = {Command.LINK: ("other",), Command.MERGE: ("merged_into",)}
+LOCKING_ASSETS = frozenset({Command.CLOSE, Command.CANCEL, Command.MERGE, Command.REOPEN})
 # After these a ticket is scored again: evidence came, or the requester complained (SPEC S1).
-RESCORED = frozenset({Command.JOIN, Command.NOTE, Command.DISPUTE})
+RESCORED = frozenset({Command.JOIN, Command.ABSORB, Command.NOTE, Command.DISPUTE, Command.REOPEN})
 
 
 def run_command(
@@ -105,9 +112,7 @@ def perform(
     now: datetime,
 ) -> str | None:
     """Carry out any command, the system's too; return the secret of a confirmation link if it made one."""
-    if command in (Command.CLOSE, Command.CANCEL):
-        connection.execute(QUERIES["lock_asset_of_ticket"], {"code": code})
-    connection.execute(QUERIES["lock_ticket"], {"code": code})
+    _lock(connection, code, command, facts)
     row, ticket = read_ticket(connection, code, now)
     if version is not None and version != row.version:
         raise _overtaken(row, version, command, actor)
@@ -134,12 +139,14 @@ def perform(
         facts=told,
         now=now,
     )
-    save_ticket(connection, row, after, event)
+    _save(case, after, event)
     effect = EFFECTS.get(command)
     secret = effect(case) if effect is not None else None
     tell_about(connection, row, after, command, told, now)
     if row.priority == 0 and (ticket.state is State.CLOSED) != (after.state is State.CLOSED):
         judge_site(connection, row.site_id, now)
+    for follow_up in case.follow_ups:
+        perform(connection, follow_up.code, follow_up.command, None, "", follow_up.facts, SYSTEM, now)
     if command in RESCORED and not decision.step.effective:
         reprioritise(connection, code, command.value, now)
     return secret
@@ -159,6 +166,39 @@ def reprioritise(connection: Connection, code: str, cause: str, now: datetime) -
     perform(connection, code, Command.REPRIORITISE, None, "", change.as_facts(cause), SYSTEM, now)
     priorities.apply(connection, row, change.after, now)
     return True
+
+
+def _lock(connection: Connection, code: str, command: Command, facts: Mapping[str, object]) -> None:
+    """Lock the ticket, and the other one that the command names, in the order of their codes.
+
+    Two that link or merge the same pair crosswise would wait for each other for ever if each locked its own first.
+    Whatever may open or end the asset's ticket of a mode locks the asset before, as the desk does.
+    """
+    codes = [code, *(str(facts[name]) for name in OTHER_TICKET.get(command, ()) if name in facts)]
+    if command in LOCKING_ASSETS:
+        connection.execute(QUERIES["lock_assets_of_tickets"], {"codes": codes})
+    connection.execute(QUERIES["lock_tickets"], {"codes": codes})
+
+
+def _save(case: Case, after: Ticket, event: TimelineEvent) -> None:
+    """Save ticket and event; a ticket that would come back beside an open one of its failure mode is refused."""
+    if case.decision.step.command is not Command.REOPEN:
+        save_ticket(case.connection, case.row, after, event)
+        return
+    try:
+        with case.connection.transaction():
+            save_ticket(case.connection, case.row, after, event)
+    except UniqueViolation as violation:
+        if violation.diag.constraint_name != "one_open_ticket":
+            raise
+        asked = {"asset_id": case.row.asset_id, "code": case.row.failure_mode}
+        found = case.connection.execute(QUERIES["open_ticket_of_asset"], asked).fetchone()
+        raise Refused(
+            "already_open",
+            expected=f"no open ticket for the failure mode of {case.row.code}",
+            got=found[0] if found is not None else "one opened at the same time",
+            remedy="Add what you saw as a note to that ticket, and link the two.",
+        ) from None
 
 
 def join_findings(connection: Connection, ticket_id: UUID, finding_ids: Sequence[UUID], now: datetime) -> int:
@@ -240,6 +280,7 @@ def _move_clocks(case: Case) -> Ticket:
         before,
         stops=step.stops,
         starts=step.starts,
+        anew=step.anew,
         ended_hold=hold if ends_hold else None,
         expected_response_at=after.expected_response_at,
         policy=policy,

@@ -147,6 +147,12 @@ def reject_prediction(
     connection.execute(QUERIES["reject_prediction"], parameters)
 
 
+def reopen_case(connection: Connection, ticket_id: UUID, now: datetime) -> None:
+    """Take back what a closure taught: it was none. The next one teaches in its stead; unused links are void."""
+    connection.execute(QUERIES["forget_lesson"], {"ticket_id": ticket_id})
+    connection.execute(QUERIES["retire_links"], {"ticket_id": ticket_id, "now": now})
+
+
 def _metrics_of(signature: Mapping[str, object], reported: list[str]) -> list[str]:
     """Return the reported metrics that a mode's findings are looked for in; signatures may name patterns."""
     signs = signature.get("findings")

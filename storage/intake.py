@@ -19,6 +19,7 @@ from psycopg.types.json import Jsonb
 from domain.ids import uuid7
 from domain.refusals import Refused
 from storage.calendars import read_calendar
+from storage.intaking.planning import plan_work
 from storage.intaking.records import (
     AssetForTicket,
     Mode,
@@ -29,6 +30,7 @@ from storage.intaking.records import (
     prediction_to_open,
     ticket_of_reference,
 )
+from storage.lookups import ask_lookups
 from storage.notices import tell_about
 from storage.policies import policy_in_force
 from storage.priorities import Subject, after_opening, score_new
@@ -93,8 +95,8 @@ def open_ticket(connection: Connection, request: IntakeRequest, now: datetime) -
         known = ticket_of_reference(connection, request.external)
         if known is not None:
             return Opened(*known, is_new=False)
-    check_people(connection, request)
     asset = asset_of(connection, request)
+    check_people(connection, request, asset.site_id)
     accepted = _Accepted(request, asset, mode_of(connection, asset.id, request.failure_mode), now)
     opened = _open(connection, accepted)
     if opened is None:
@@ -231,6 +233,8 @@ def _insert(
             "team_id": request.team_id,
             "line_stopped": priority.line_stopped,
             "parent_id": request.parent_id,
+            "schedule_id": request.schedule_id,
+            "due_on": request.due_on,
             "now": accepted.now,
             "due_at": due_at,
             "failure_expected_at": request.failure_expected_at,
@@ -246,6 +250,8 @@ def _prepare(connection: Connection, ticket_id: UUID, accepted: _Accepted) -> No
     request = accepted.request
     key = {"ticket_id": ticket_id, "now": accepted.now}
     connection.execute(QUERIES["add_tasks"], {**key, "failure_mode_id": accepted.mode_id})
+    plan_work(connection, ticket_id, request)
+    ask_lookups(connection, ticket_id, accepted.now)
     if request.prediction_id is not None:
         connection.execute(PARTS["predict_bill"], {**key, "prediction_id": request.prediction_id})
         connection.execute(QUERIES["join_prediction_findings"], {**key, "prediction_id": request.prediction_id})

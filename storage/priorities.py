@@ -115,7 +115,7 @@ def score_again(connection: Connection, row: TicketRow, now: datetime) -> Priori
 def change_of(connection: Connection, row: TicketRow, now: datetime) -> Change | None:
     """Return the priority that should replace the ticket's, None when it would say the same or nearly the same."""
     after = score_again(connection, row, now)
-    least_move = read_policy_version(connection, row.policy_id).score.least_move
+    least_move = read_policy_version(connection, row.policy_id).rescore.least_move
     connection.execute(QUERIES["mark_scored"], {"ticket_id": row.id, "now": now})
     before = row.priority_reason.get("computed_level", row.priority_reason.get("level"))
     is_new_level = after.level != row.priority or after.computed_level != before

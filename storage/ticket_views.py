@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from storage.breaker import Breaker
 from storage.hand_overs import HandOverView
+from storage.links import LinkView, OriginView
 from ticketing.heat import Heat
 from ticketing.steps import NextStep
 
@@ -96,6 +97,8 @@ class TicketRow:
     merged_into_id: UUID | None
     merged_into_code: str | None
     reopened_count: int
+    schedule_id: int | None
+    due_on: date | None
     opened_at: datetime
     due_at: datetime
     failure_expected_at: datetime | None
@@ -157,13 +160,25 @@ class HoldView:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """One line of the checklist; ``done_by`` is a name."""
+    """One line of the checklist; ``done_by`` is a name.
+
+    A task with a unit or limits asks for a reading. ``result`` is ok, failed or not_applicable once it is done;
+    ``opened_code`` names the ticket that a failure opened or joined, where ``opens_ticket`` says that it does.
+    """
 
     number: int
     text_en: str
     text_zh: str
     done_at: datetime | None
     done_by: str | None
+    unit: str | None
+    low_limit: float | None
+    high_limit: float | None
+    opens_ticket: bool
+    result: str | None
+    reading: float | None
+    remark: str | None
+    opened_code: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,10 +310,51 @@ class AnswerView:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupView:
+    """What was looked up about the ticket: pending, done (with its body) or failed."""
+
+    name: str
+    state: str
+    body: Mapping[str, object] | None
+    asked_at: datetime
+    done_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationView:
+    """One operation of a production order: start, finish, check or passed is its phase; people are names."""
+
+    number: int
+    name: str
+    phase: str
+    engineer_id: int | None
+    engineer: str | None
+    quality_check: str
+    started_at: datetime | None
+    started_by: str | None
+    finished_at: datetime | None
+    finished_by: str | None
+    checked_at: datetime | None
+    checked_by: str | None
+    check_result: str | None
+    check_remark: str | None
+    failed_checks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceView:
+    """The record of another system that the ticket is."""
+
+    source: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class TicketDetail:
     """Everything a ticket's page needs. ``confirmation_url_secret`` is set only in the answer that made the link.
 
-    ``dispatch_blocked_by`` is the site's breaker while it keeps this new ticket from being dispatched (SPEC S6).
+    ``is_charged``: the warranty was over when the ticket was opened. ``dispatch_blocked_by`` is the site's breaker
+    while it keeps this new ticket from being dispatched (SPEC S6).
     """
 
     ticket: TicketRow
@@ -307,7 +363,11 @@ class TicketDetail:
     clocks: list[ClockView]
     holds: list[HoldView]
     tasks: list[TaskView]
+    operations: list[OperationView]
     bill: list[BillLineView]
+    lookups: list[LookupView]
+    is_charged: bool
+    references: list[ReferenceView]
     dispatch: DispatchView | None
     findings: list[FindingView]
     prediction: PredictionHead | None
@@ -315,6 +375,8 @@ class TicketDetail:
     attachments: list[AttachmentView]
     answers: list[AnswerView]
     hand_overs: list[HandOverView]
+    links: list[LinkView]
+    origins: list[OriginView]
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]

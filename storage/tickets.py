@@ -12,10 +12,14 @@ from psycopg import Connection
 from psycopg.rows import class_row
 
 from domain.refusals import Refused
-from storage.breaker import Breaker, is_frozen, read_breakers
+from storage.breaker import blocking
 from storage.hand_overs import hand_overs_of, receivers_of, teams_to_choose
+from storage.links import links_of, origins_of, tickets_to_join
+from storage.lookups import lookups_for
+from storage.operations import OperationRow
 from storage.policies import read_policy_version
 from storage.queries import load
+from storage.standing import with_policy
 from storage.ticket_views import (
     AnswerView,
     AttachmentView,
@@ -28,16 +32,17 @@ from storage.ticket_views import (
     FindingView,
     HoldView,
     PredictionHead,
+    ReferenceView,
     TaskView,
     TicketDetail,
     TicketPage,
     TicketRow,
     TicketSummary,
 )
-from ticketing.actors import Actor
+from ticketing.actors import Actor, Role
 from ticketing.closure import unpassed_gates
 from ticketing.facts import FactType
-from ticketing.heat import Heat, heat_of
+from ticketing.lifecycle import Command
 from ticketing.policy.whole import Policy
 from ticketing.sla import Hold, RunningClock, state_of
 from ticketing.steps import FactNeed, NextStep, Option, next_steps
@@ -95,14 +100,20 @@ def ticket_detail(
         clocks=_all(connection, ClockRow, "ticket_clocks", key),
         holds=_all(connection, HoldView, "ticket_holds", key),
         tasks=_all(connection, TaskView, "ticket_tasks", key),
+        operations=_all(connection, OperationRow, "ticket_operations", key),
         bill=_all(connection, BillLineView, "ticket_bill", key),
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
         receiver_ids=receivers_of(connection, row.id),
     )
     policy = read_policy_version(connection, row.policy_id)
-    ticket, heat = _with_heat(as_ticket(row, parts), row, open_hold(parts.holds), policy, now)
-    chained = _timeline(connection, row.id)
-    steps = [_with_options(connection, row, parts, step, language) for step in next_steps(ticket, actor, language)]
+    ticket, heat = with_policy(as_ticket(row, parts), row, open_hold(parts.holds), policy, now)
+    chained, first_broken = _timeline(connection, row.id)
+    steps = [
+        _with_options(connection, row, parts, step, language)
+        for step in next_steps(ticket, actor, language)
+        if step.command != Command.REOPEN or ticket.reopens_until is None or now <= ticket.reopens_until
+    ]
+    lookups = lookups_for(connection, row.id, is_staff=_is_staff(actor, row.site_id))
     return TicketDetail(
         ticket=row,
         is_on_hold=ticket.is_on_hold,
@@ -110,7 +121,11 @@ def ticket_detail(
         clocks=_clock_views(row, parts, policy, now),
         holds=parts.holds,
         tasks=parts.tasks,
+        operations=[operation.view for operation in parts.operations],
         bill=parts.bill,
+        lookups=lookups,
+        is_charged=any(lookup.body is not None and lookup.body.get("charge") is True for lookup in lookups),
+        references=_all(connection, ReferenceView, "ticket_references", key),
         dispatch=next(iter(_all(connection, DispatchView, "last_dispatch_decision", key)), None),
         findings=_all(connection, FindingView, "ticket_findings", key),
         prediction=next(iter(prediction), None),
@@ -118,11 +133,13 @@ def ticket_detail(
         attachments=parts.attachments,
         answers=_all(connection, AnswerView, "ticket_answers", key),
         hand_overs=hand_overs_of(connection, row.id),
+        links=links_of(connection, row.id, actor),
+        origins=origins_of(connection, row.id),
         timeline=[_event_view(link) for link in chained],
-        timeline_is_whole=first_break(row.id, chained, row.timeline_length, row.timeline_head) is None,
+        timeline_is_whole=first_broken is None,
         next_steps=steps,
         heat=heat,
-        dispatch_blocked_by=_blocking_breaker(connection, row),
+        dispatch_blocked_by=blocking(connection, row.site_id, row.priority) if ticket.state is State.NEW else None,
     )
 
 
@@ -134,12 +151,13 @@ def read_ticket(connection: Connection, code: str, now: datetime) -> tuple[Ticke
         clocks=[],
         holds=_all(connection, HoldView, "ticket_holds", key),
         tasks=_all(connection, TaskView, "ticket_tasks", key),
+        operations=_all(connection, OperationRow, "ticket_operations", key),
         bill=_all(connection, BillLineView, "ticket_bill", key),
         attachments=_all(connection, AttachmentView, "ticket_attachments", key),
         receiver_ids=receivers_of(connection, row.id),
     )
     policy = read_policy_version(connection, row.policy_id)
-    return row, _with_heat(as_ticket(row, parts), row, open_hold(parts.holds), policy, now)[0]
+    return row, with_policy(as_ticket(row, parts), row, open_hold(parts.holds), policy, now)[0]
 
 
 def read_clocks(connection: Connection, ticket_id: UUID) -> list[ClockRow]:
@@ -181,6 +199,7 @@ class _Parts:
     clocks: list[ClockRow]
     holds: list[HoldView]
     tasks: list[TaskView]
+    operations: list[OperationRow]
     bill: list[BillLineView]
     attachments: list[AttachmentView]
     receiver_ids: tuple[int, ...]
@@ -217,39 +236,21 @@ def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
         closed_at=row.closed_at,
         team_id=row.team_id,
         line_stopped=row.line_stopped,
-        merged_into_id=row.merged_into_id,
+        merged_into=row.merged_into_code,
         reopened_count=row.reopened_count,
         is_on_hold=open_hold(parts.holds) is not None,
         open_tasks=sum(task.done_at is None for task in parts.tasks),
         unreconciled_parts=tuple(line.part_number for line in parts.bill if line.issued != line.used + line.returned),
         attachments=len(parts.attachments),
         is_overridden=row.priority_override is not None,
+        operations=tuple(operation.as_rule for operation in parts.operations),
         receiver_ids=parts.receiver_ids,
     )
 
 
-def _with_heat(
-    ticket: Ticket, row: TicketRow, hold: Hold | None, policy: Policy, now: datetime
-) -> tuple[Ticket, Heat | None]:
-    """Return the ticket with its heat lock, and the heat; a hold that pauses the due date pauses the heat."""
-    is_paused_by_hold = hold is not None and Clock.RESOLVE in policy.hold_pauses[hold.reason]
-    heat = heat_of(
-        policy,
-        state=ticket.state,
-        tier=row.requester_tier,
-        priority=row.priority,
-        opened_at=row.opened_at,
-        due_at=row.due_at,
-        paused_since=hold.started_at if hold and is_paused_by_hold and row.due_at != row.failure_expected_at else None,
-        now=now,
-    )
-    return replace(ticket, is_heat_locked=heat is not None and heat.is_locked), heat
-
-
-def _blocking_breaker(connection: Connection, row: TicketRow) -> Breaker | None:
-    if row.state != State.NEW or not is_frozen(connection, row.site_id, row.priority):
-        return None
-    return read_breakers(connection, [row.site_id])[0]
+def _is_staff(actor: Actor, site_id: str) -> bool:
+    """Say whether the actor may see other people's tickets at a site: whoever is more there than a requester."""
+    return any(actor.holds(role, site_id) for role in Role if role is not Role.REQUESTER)
 
 
 def _clock_views(row: TicketRow, parts: _Parts, policy: Policy, now: datetime) -> list[ClockView]:
@@ -281,10 +282,18 @@ def _filled(connection: Connection, row: TicketRow, parts: _Parts, need: FactNee
             options = [Option(str(person_id), name) for person_id, name in people]
         case FactType.TEAM:
             options = [Option(str(team_id), name) for team_id, name in teams_to_choose(connection, row.id)]
+        case FactType.TICKET:
+            others = tickets_to_join(connection, row.id)
+            options = [
+                Option(code, f"{code} {title_zh if chinese else title_en}") for code, title_en, title_zh in others
+            ]
         case FactType.FAILURE_MODE:
             asked = {"asset_type_id": row.asset_type_id}
             modes = connection.execute(QUERIES["modes_of_asset_type"], asked).fetchall()
             options = [Option(code, name_zh if chinese else name_en) for code, name_en, name_zh in modes]
+        case FactType.OPERATION:
+            current = [one for one in parts.operations if one.check_result != "passed"][:1]
+            options = [Option(str(one.number), one.name) for one in current]
         case FactType.INTEGER:
             todo = [task for task in parts.tasks if task.done_at is None]
             options = [Option(str(task.number), task.text_zh if chinese else task.text_en) for task in todo]
@@ -297,9 +306,11 @@ def _filled(connection: Connection, row: TicketRow, parts: _Parts, need: FactNee
     return replace(need, options=options)
 
 
-def _timeline(connection: Connection, ticket_id: UUID) -> list[ChainedEvent]:
+def _timeline(connection: Connection, ticket_id: UUID) -> tuple[list[ChainedEvent], int | None]:
+    """Return the timeline and the number of its first broken event; one look, since a command may come meanwhile."""
     rows = connection.execute(QUERIES["ticket_timeline"], {"ticket_id": ticket_id}).fetchall()
-    return [ChainedEvent(TimelineEvent(*row[:12]), row[12], row[13]) for row in rows]
+    chained = [ChainedEvent(TimelineEvent(*row[:12]), row[12], row[13]) for row in rows if row[0] is not None]
+    return chained, first_break(ticket_id, chained, rows[0][14], rows[0][15])
 
 
 def _event_view(link: ChainedEvent) -> EventView:
@@ -323,8 +334,7 @@ def _event_view(link: ChainedEvent) -> EventView:
 
 def verify_timeline(connection: Connection, code: str) -> int | None:
     """Return the number of the first event that was tampered with, or None when the timeline is whole (SPEC T7)."""
-    row = ticket_row(connection, code)
-    return first_break(row.id, _timeline(connection, row.id), row.timeline_length, row.timeline_head)
+    return _timeline(connection, ticket_row(connection, code).id)[1]
 
 
 def _all(connection: Connection, kind: type[T], query: str, parameters: Mapping[str, object]) -> list[T]:

@@ -137,7 +137,7 @@ _SAVED = (
     "confirmed_at",
     "confirmed_by",
     "closed_at",
-    "merged_into_id",
+    "merged_into",
     "reopened_count",
     "last_effective_at",
     "version",

@@ -26,7 +26,7 @@ from tests.ticket_builders import (
     resolve,
 )
 from ticketing.closure import GATES, unpassed_gates
-from ticketing.ticket import Kind, Outcome, State
+from ticketing.ticket import Kind, Operation, Outcome, Phase, State
 
 
 def a_resolved(connection: Connection, resolution: str = "repaired", **facts: object) -> tuple[House, str, str]:
@@ -65,6 +65,7 @@ READY = {
         ("resolution", {"resolved_at": None}),
         ("bill", {"unreconciled_parts": ("6204-2RS",)}),
         ("tasks", {"open_tasks": 1}),
+        ("operations", {"operations": (Operation(1, Phase.PASSED), Operation(2, Phase.CHECK))}),
         ("evidence", {"attachments": 0}),
         ("confirmation", {"confirmed_at": None}),
     ],
@@ -72,7 +73,7 @@ READY = {
 def test_each_gate_of_a_repair_holds_by_itself(gate: str, changes: dict[str, object]) -> None:
     assert unpassed_gates(a_ticket(**READY)) == []
     assert [found.value for found in unpassed_gates(a_ticket(**{**READY, **changes}))] == [gate]
-    assert {found.value for found in GATES} == {"resolution", "bill", "tasks", "evidence", "confirmation"}
+    assert {found.value for found in GATES} == {"resolution", "bill", "tasks", "operations", "evidence", "confirmation"}
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_the_desk_assesses_before_it_dispatches() -> None:
     assert [job.name for job in JOBS] == [
         "assess",
         "freeze",
+        "look_up",
         "unshelve",
         "urgent",
         "dispatch",

@@ -19,9 +19,10 @@ from ticketing.deciding import decide
 from ticketing.diagram import render
 from ticketing.facts import FactType, as_json
 from ticketing.lifecycle import TABLE, Command, Source, Step, Who
+from ticketing.operations import PHASES
 from ticketing.steps import LABELS, OPTION_LABELS, next_steps
 from ticketing.summaries import check_summary, cost
-from ticketing.ticket import Clock, Outcome, PartLine, State, Ticket
+from ticketing.ticket import Clock, Operation, Outcome, PartLine, State, Ticket
 from ticketing.timeline import ChainedEvent, TimelineEvent, chain, first_break, genesis
 
 ME = an_actor(1, Role.ENGINEER, name="Engineer")
@@ -48,10 +49,17 @@ GOOD_FACTS: Mapping[Command, Mapping[str, object]] = {
     Command.HOLD: {"reason": "parts", "review_at": (NOW + DAY).isoformat()},
     Command.USE_PARTS: {"lines": [{"part_number": "6204-2RS", "issued": 2, "used": 1, "returned": 1}]},
     Command.COMPLETE_TASK: {"number": 1},
+    Command.START_OPERATION: {"number": 1},
+    Command.FINISH_OPERATION: {"number": 1},
+    Command.CHECK_OPERATION: {"number": 1, "result": "passed"},
     Command.RESOLVE: {"resolution_code": "repaired", "cause": "Lubricant lost", "action_taken": "Bearing replaced"},
     Command.DISPUTE: {"cause": "Still howls"},
     Command.CANCEL: {"reason": "Machine is scrapped"},
     Command.OVERRIDE_PRIORITY: {"level": "P1", "reason": "The customer ships on Friday"},
+    Command.SPLIT: {"title": "Coupling is loose too", "failure_mode": "misalignment"},
+    Command.LINK: {"other": "D000002", "kind": "related"},
+    Command.MERGE: {"merged_into": "D000002"},
+    Command.REOPEN: {"reason": "Howls again"},
 }
 SUMMARIES = {
     Command.EXECUTE: "cover removed",
@@ -109,11 +117,12 @@ def test_no_two_rows_answer_the_same_actor_in_the_same_state() -> None:
                 assert not (set(one.origins) & set(other.origins) and set(one.who) & set(other.who))
 
 
-def test_a_closed_ticket_can_only_be_looked_at() -> None:
-    """A rating is about the hand-over: it changes nothing of the ticket."""
+def test_a_closed_ticket_can_only_be_looked_at_or_reopened() -> None:
+    """Or be reopened. Ratings and links are beside it: they change nothing of the ticket."""
     closed = [step for step in TABLE if State.CLOSED in step.origins]
-    assert {step.command for step in closed} == {Command.VIEW, Command.RATE_HAND_OVER}
-    assert all(step.observes for step in closed)
+    looked = {Command.VIEW, Command.RATE_HAND_OVER, Command.LINK, Command.LINKED}
+    assert {step.command for step in closed} == {*looked, Command.REOPEN}
+    assert all(step.observes for step in closed if step.command is not Command.REOPEN)
 
 
 def test_the_straight_way_leads_from_new_to_closed() -> None:
@@ -141,7 +150,9 @@ def test_a_missing_required_fact_is_refused_by_name(command: Command, fact: str)
         assignee_id=1 if state is not State.NEW else None,
         resolved_at=NOW if command is Command.DISPUTE else None,
         is_on_hold=command is Command.EXTEND_HOLD,
+        outcome=Outcome.REPAIRED if state is State.CLOSED else None,
         receiver_ids=(RECEIVER.person_id,),
+        operations=(Operation(1, PHASES[command]),) if command in PHASES else (),
     )
     who = next(step.who for step in TABLE if step.command is command)
     actor = next(actor for actor in (ME, SUPERVISOR, LINK, RECEIVER) if _may(ticket, command, actor, who))
@@ -234,6 +245,30 @@ def test_an_amount_is_kept_to_the_cent() -> None:
     assert as_json(decision.facts)["amount"] == "480.10"
 
 
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_what_was_resolved_can_be_reopened_and_nothing_else(outcome: Outcome) -> None:
+    """SPEC T9: what was cancelled or merged stays so."""
+    closed = a_ticket(state=State.CLOSED, outcome=outcome, closed_at=NOW, assignee_id=1, resolved_at=NOW)
+    if outcome in (Outcome.CANCELLED, Outcome.MERGED):
+        assert refusal(closed, Command.REOPEN, SUPERVISOR).name == "not_a_legal_step"
+        return
+    again = do(closed, Command.REOPEN, REQUESTER)
+    assert (again.state, again.outcome, again.closed_at, again.resolved_at) == (State.NEW, None, None, None)
+    assert (again.assignee_id, again.reopened_count) == (None, 1)
+
+
+def test_a_fault_that_comes_back_much_later_is_another_one() -> None:
+    closed = a_ticket(state=State.CLOSED, outcome=Outcome.REPAIRED, closed_at=NOW - DAY, reopens_until=NOW)
+    assert do(closed, Command.REOPEN, SUPERVISOR).state is State.NEW
+    late = dataclasses.replace(closed, reopens_until=NOW - timedelta(seconds=1))
+    assert "link the two tickets" in refusal(late, Command.REOPEN, SUPERVISOR).remedy
+
+
+@pytest.mark.parametrize("code", ["D00002", "d000002", "X000002", "D000002 ", "D000002\n", "D０00002", 2])
+def test_another_ticket_is_named_by_its_code(code: object) -> None:
+    assert refusal(a_ticket(), Command.MERGE, SUPERVISOR, merged_into=code).name == "invalid_fact"
+
+
 def test_the_first_response_counts_and_later_ones_do_not_move_it() -> None:
     ticket = a_ticket(state=State.ACCEPTED, assignee_id=1, responded_at=NOW - HOUR)
     assert do(ticket, Command.ARRIVE, ME).responded_at == NOW - HOUR
@@ -244,7 +279,7 @@ def test_only_effective_commands_renew_the_activity_clock() -> None:
     effective = {step.command.value for step in TABLE if step.effective}
     assert effective == {
         *("depart", "arrive", "remote_action", "execute", "note", "approval_request", "transfer", "hand_over"),
-        *("use_parts", "complete_task", "resolve"),
+        *("use_parts", "complete_task", "start_operation", "finish_operation", "check_operation", "resolve"),
     }
     old = a_ticket(state=State.DISPATCHED, assignee_id=1, last_effective_at=NOW - DAY)
     assert do(old, Command.ACCEPT, ME).last_effective_at == NOW - DAY
@@ -573,7 +608,7 @@ def _check_invariants(before: Ticket, after: Ticket, step: Step) -> None:
     if after.is_on_hold:
         assert after.state in (State.ACCEPTED, State.EXECUTING)
         assert after.resolved_at is None
-    if after.state is State.CLOSED and after.outcome is not Outcome.CANCELLED:
+    if after.state is State.CLOSED and after.outcome not in (Outcome.CANCELLED, Outcome.MERGED):
         assert after.outcome is after.resolution_code
         assert not unpassed_gates(before)
     if step.observes:

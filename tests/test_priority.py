@@ -13,6 +13,7 @@ from domain.refusals import Refused
 from storage.casework import answer_link, create_report, join_findings, perform, reprioritise
 from storage.database import connect
 from storage.policies import read_policy_version
+from storage.sweeping import notice_overdue
 from storage.tickets import ticket_detail, ticket_row, verify_timeline
 from tests.ticket_builders import (
     DAY,
@@ -137,7 +138,7 @@ def test_an_engineers_note_is_no_complaint(database: str) -> None:
                 connection, code, "note", house.near, {"content": "Outer race is pitted"}, summary="race pitted",
                 now=NOW + minute * MINUTE,
             )  # fmt: skip
-        assert "reprioritise" not in events(connection, code)
+        assert not reprioritise(connection, code, "look", NOW + HOUR)
         assert shown(connection, code).priority_reason["score"] == 8.0
 
 
@@ -353,7 +354,7 @@ def test_only_the_system_scores_again(database: str) -> None:
             command(connection, code, "reprioritise", house.supervisor)
         assert refused.value.name == "invalid_request"
         perform(connection, code, Command.REPRIORITISE, None, "", {"cause": "test"}, SYSTEM, NOW)
-        assert read_policy_version(connection, shown(connection, code).policy_id).score.least_move == 0.1
+        assert read_policy_version(connection, shown(connection, code).policy_id).rescore.least_move == 0.1
 
 
 def test_the_database_keeps_an_override_and_the_priority_together(database: str) -> None:
@@ -362,3 +363,48 @@ def test_the_database_keeps_an_override_and_the_priority_together(database: str)
         code = a_device_ticket(connection, house)
         with pytest.raises(CheckViolation):
             connection.execute("update ticket set priority_override = 4 where code = %s", (code,))
+
+
+def test_a_new_level_during_a_hold_keeps_what_the_hold_gave(database: str) -> None:
+    """A known trap: another target must not eat the pause, nor the pause the other target."""
+    with connect(database) as connection:
+        house = a_house(connection)
+        code = a_device_ticket(connection, house)
+        carry(connection, house, code, State.EXECUTING)
+        wait = {"reason": "parts", "review_at": (NOW + DAY).isoformat()}
+        command(connection, code, "hold", house.near, wait, now=NOW + HOUR)
+        facts = {"level": "P0", "reason": "Ship waits"}
+        command(connection, code, "override_priority", house.planner, facts, now=NOW + 2 * HOUR)
+        command(connection, code, "resume", house.near, now=NOW + 3 * HOUR)
+        due = {clock.clock: clock.due_at for clock in shown_clocks(connection, house, code)}
+        assert due["resolve"] == NOW + 4 * HOUR  # one hour used, two on hold, one left of two
+
+
+def test_lowering_a_priority_does_not_undo_a_breach_that_was_told_nor_tell_it_twice(database: str) -> None:
+    with connect(database) as connection:
+        house = a_house(connection)
+        code = a_device_ticket(connection, house)
+        command(connection, code, "override_priority", house.planner, {"level": "P0", "reason": "Ship waits"})
+        late = NOW + 10 * MINUTE
+        assert notice_overdue(connection, code, "accept", late)
+        command(connection, code, "override_priority", house.planner, {"level": "P1", "reason": "Ship left"}, now=late)
+        assert not notice_overdue(connection, code, "accept", late)
+        assert notice_overdue(connection, code, "accept", NOW + 16 * MINUTE)
+        told = [facts["target_s"] for (facts,) in connection.execute(
+            "select facts from ticket_event where command = 'overdue' order by number"
+        )]  # fmt: skip
+        assert told == [300, 900]
+
+
+def test_the_priority_and_its_clocks_hold_together_when_two_commands_meet(database: str) -> None:
+    """Two people who saw the same version: the second is told, and nothing of theirs is kept."""
+    with connect(database) as connection:
+        house = a_house(connection)
+        code = a_device_ticket(connection, house)
+        seen = shown(connection, code).version
+        one, two = {"level": "P0", "reason": "Ship waits"}, {"level": "P4", "reason": "Spare runs"}
+        command(connection, code, "override_priority", house.planner, one, version=seen)
+        with pytest.raises(Refused) as refused:
+            command(connection, code, "override_priority", house.supervisor, two, version=seen)
+        assert refused.value.name == "stale_version"
+        assert shown(connection, code).priority == 0

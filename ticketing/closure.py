@@ -5,6 +5,8 @@ Which gate applies depends on what the engineer says was the case:
 - The *resolution* itself, the *bill* of parts and the *evidence* always count: somebody was there, issued parts
   are somewhere, and there is something to see.
 - The *tasks* are those of repairing the failure mode, so only a repair must have done them all.
+- The *operations* of a production order have all passed their checks, whatever it came to; only a postponed one may
+  be left half done.
 - The requester *confirms* whatever touched their machine or their expectations: a repair, a search that found
   nothing, a postponement. Only a false alarm that a device raised is exempt: the requester never noticed
   anything that could be confirmed. A false alarm that a person reported must be confirmed by that person.
@@ -65,6 +67,13 @@ GATES: tuple[Gate, ...] = (
         lambda ticket: ticket.open_tasks == 0,
         "Complete every task of the checklist.",
         "请完成检查清单的所有任务。",
+    ),
+    Gate(
+        "operations",
+        frozenset(ALL - {DEFERRED}),
+        lambda ticket: ticket.current_operation is None,
+        "Finish every operation and have it pass its check.",
+        "请完成所有工序并通过质检。",
     ),
     Gate(
         "evidence",

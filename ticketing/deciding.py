@@ -6,7 +6,7 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
@@ -17,7 +17,7 @@ from ticketing.closure import unpassed_gates
 from ticketing.facts import FactValue, check_facts
 from ticketing.lifecycle import TABLE, Command, Condition, Source, Step, Who
 from ticketing.summaries import check_summary
-from ticketing.ticket import Outcome, State, Ticket
+from ticketing.ticket import RESOLUTION_CODES, Outcome, Phase, State, Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ def decide(
     step = permitted[0]
     for condition in step.when:
         _check_condition(condition, ticket, command)
+    if Condition.REOPENABLE in step.when:
+        _check_window(ticket, now)
     parsed = {} if step.who == (Who.SYSTEM,) else check_facts(step.facts, facts, now)
     if command is Command.RESOLVE:
         parsed = _complete_resolution(ticket, parsed, now)
@@ -99,6 +101,10 @@ def _value(
             return ticket.resolution_code
         case Source.CANCELLED:
             return Outcome.CANCELLED
+        case Source.MERGED:
+            return Outcome.MERGED
+        case Source.ONE_MORE:
+            return int(getattr(ticket, field)) + 1
         case _:
             assert_never(source)
 
@@ -145,35 +151,45 @@ def _is(who: Who, actor: Actor, ticket: Ticket) -> bool:
 
 
 def _holds(condition: Condition, ticket: Ticket) -> bool:
-    match condition:
-        case Condition.ON_HOLD:
-            return ticket.is_on_hold
-        case Condition.NOT_ON_HOLD:
-            return not ticket.is_on_hold
-        case Condition.RESOLVED:
-            return ticket.resolved_at is not None
-        case Condition.NOT_RESOLVED:
-            return ticket.resolved_at is None
-        case Condition.NOT_CONFIRMED:
-            return ticket.confirmed_at is None
-        case Condition.GATES_PASSED:
-            return not unpassed_gates(ticket)
-        case Condition.NOT_HEAT_LOCKED:
-            return not ticket.is_heat_locked
-        case Condition.OVERRIDDEN:
-            return ticket.is_overridden
-        case _:
-            assert_never(condition)
+    return _HOLDS[condition](ticket)
 
 
+def _is_next(ticket: Ticket, phase: Phase) -> bool:
+    return ticket.current_operation is not None and ticket.current_operation.phase is phase
+
+
+_HOLDS: Mapping[Condition, Callable[[Ticket], bool]] = {
+    Condition.ON_HOLD: lambda ticket: ticket.is_on_hold,
+    Condition.NOT_ON_HOLD: lambda ticket: not ticket.is_on_hold,
+    Condition.RESOLVED: lambda ticket: ticket.resolved_at is not None,
+    Condition.NOT_RESOLVED: lambda ticket: ticket.resolved_at is None,
+    Condition.NOT_CONFIRMED: lambda ticket: ticket.confirmed_at is None,
+    Condition.OPERATION_TO_START: lambda ticket: _is_next(ticket, Phase.START),
+    Condition.OPERATION_TO_FINISH: lambda ticket: _is_next(ticket, Phase.FINISH),
+    Condition.OPERATION_TO_CHECK: lambda ticket: _is_next(ticket, Phase.CHECK),
+    Condition.GATES_PASSED: lambda ticket: not unpassed_gates(ticket),
+    Condition.NOT_HEAT_LOCKED: lambda ticket: not ticket.is_heat_locked,
+    Condition.OVERRIDDEN: lambda ticket: ticket.is_overridden,
+    Condition.REOPENABLE: lambda ticket: ticket.outcome in RESOLUTION_CODES,
+}
+
+
+_IN_ORDER = "Take the operations in their order; see the ticket's next steps."
 REMEDIES: dict[Condition, tuple[str, str]] = {
     Condition.NOT_ON_HOLD: ("a ticket that is not on hold", "Resume it first."),
     Condition.ON_HOLD: ("a ticket on hold", "There is no hold to end."),
     Condition.NOT_RESOLVED: ("a ticket without a resolution", "A resolution waits for the requester's answer."),
     Condition.RESOLVED: ("a ticket with a resolution", "Submit the resolution first."),
+    Condition.OPERATION_TO_START: ("an operation that is the next to be started", _IN_ORDER),
+    Condition.OPERATION_TO_FINISH: ("an operation that is under way", _IN_ORDER),
+    Condition.OPERATION_TO_CHECK: ("an operation that waits for its check", _IN_ORDER),
     Condition.NOT_CONFIRMED: ("a ticket that is not confirmed yet", "It is confirmed; close it."),
     Condition.NOT_HEAT_LOCKED: ("a ticket that is not among the hottest", "Ask a supervisor to move it."),
     Condition.OVERRIDDEN: ("a ticket whose priority a person set", "Its priority follows its score already."),
+    Condition.REOPENABLE: (
+        "a ticket that was closed with a resolution",
+        "One that was cancelled or merged stays so; report the fault anew.",
+    ),
 }
 
 
@@ -190,6 +206,17 @@ def _check_condition(condition: Condition, ticket: Ticket, command: Command) -> 
         )
     expected, remedy = REMEDIES[condition]
     raise _illegal(ticket, command, expected, remedy)
+
+
+def _check_window(ticket: Ticket, now: datetime) -> None:
+    """A fault that comes back much later is another one."""
+    if ticket.reopens_until is not None and now > ticket.reopens_until:
+        raise Refused(
+            "not_a_legal_step",
+            expected=f"a ticket that is reopened by {ticket.reopens_until.isoformat()}",
+            got=f"{ticket.code} at {now.isoformat()}",
+            remedy="Report the fault anew and link the two tickets.",
+        )
 
 
 def _origins(command: Command) -> list[str]:

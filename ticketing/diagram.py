@@ -62,7 +62,7 @@ def _row(step: Step) -> str:
         ", ".join(condition.value.replace("_", " ") for condition in step.when),
         "yes" if step.effective else "observes" if step.observes else "",
         ", ".join(step.stops),
-        ", ".join(step.starts),
+        ", ".join([*step.starts, *(f"{clock} anew" for clock in step.anew)]),
         ", ".join(step.records or ()),
     ]
     return "| " + " | ".join(cells) + " |\n"

@@ -7,6 +7,7 @@ rather than ignored (a misspelt optional fact would otherwise vanish in silence)
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ FactValue = str | int | float | bool | Decimal | datetime | UUID | tuple[PartLin
 MAX_TEXT = 4_000
 MAX_LINES = 100
 MAX_QUANTITY = 100_000
+MAX_READING = 1e12
 MAX_AMOUNT = Decimal(1_000_000_000)
 BEST_RATING = 5
 LATEST = timedelta(days=180)
@@ -31,7 +33,8 @@ LATEST = timedelta(days=180)
 class FactType(StrEnum):
     """What a client should ask for. ``person``, ``team`` and ``attachment`` are ids of records that must exist.
 
-    ``amount`` is money with at most two decimals, ``rating`` a whole number 1 to 5.
+    ``ticket`` is the tracking code of another one, ``amount`` money with at most two decimals, ``rating`` a whole
+    number 1 to 5.
     """
 
     TEXT = "text"
@@ -45,9 +48,12 @@ class FactType(StrEnum):
     ATTACHMENT = "attachment"
     FAILURE_MODE = "failure_mode"
     LINES = "lines"
+    OPERATION = "operation"
     TEAM = "team"
+    TICKET = "ticket"
     AMOUNT = "amount"
     RATING = "rating"
+    READING = "reading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +204,19 @@ def _amount(fact: Fact, value: object, now: datetime) -> Decimal:
     return abs(exact)
 
 
+def _tracking_code(fact: Fact, value: object, now: datetime) -> str:
+    if not isinstance(value, str) or re.fullmatch(r"[DPSI][0-9]{6}", value) is None:
+        raise _invalid(fact, value, "the tracking code of a ticket, one letter and six digits")
+    return value
+
+
+def _reading(fact: Fact, value: object, now: datetime) -> float:
+    """Take a measured number, in the unit that the task names."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_READING:
+        raise _invalid(fact, value, f"a number from -{MAX_READING:g} to {MAX_READING:g}")
+    return float(value) + 0.0
+
+
 def _boolean(fact: Fact, value: object, now: datetime) -> bool:
     if not isinstance(value, bool):
         raise _invalid(fact, value, "true or false")
@@ -261,7 +280,10 @@ _PARSERS: dict[FactType, Callable[[Fact, object, datetime], FactValue]] = {
     FactType.ATTACHMENT: _uuid,
     FactType.FAILURE_MODE: _code,
     FactType.LINES: _lines,
+    FactType.OPERATION: _integer,
     FactType.TEAM: _integer,
+    FactType.TICKET: _tracking_code,
     FactType.AMOUNT: _amount,
     FactType.RATING: _rating,
+    FactType.READING: _reading,
 }

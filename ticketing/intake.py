@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
@@ -24,6 +24,8 @@ MAX_TITLE = 120
 MAX_DESCRIPTION = 4_000
 MAX_REFERENCE = 64
 MAX_SERIAL_NUMBER = 64
+MAX_TASK = 200
+MAX_QUALITY_CHECK = 500
 
 
 class Channel(StrEnum):
@@ -58,13 +60,39 @@ class SourceReference:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedTask:
+    """One line of a checklist, in both languages."""
+
+    text_en: str
+    text_zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOperation:
+    """One operation of a production order; ``engineer_id`` None: any engineer of the site."""
+
+    name: str
+    quality_check: str
+    engineer_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPart:
+    """A part of the bill of materials and the pieces that the order takes."""
+
+    part_number: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
 class IntakeRequest:
     """A ticket to open.
 
     The asset is named by its id or by its serial number. ``title_zh`` None takes ``title`` for both languages.
     ``requester_id`` None means the actor, if a person, else the asset's requester. ``external`` makes a repeat
     harmless: the same record of the same system gets the same ticket. ``evidence_at`` and ``failure_expected_at``
-    are a prediction's: equipment time of its evidence, wall time of the failure.
+    are a prediction's: equipment time of its evidence, wall time of the failure. ``schedule_id`` and ``due_on`` (the
+    site's date) are an inspection's. ``operations`` are a production order's, in their order.
     """
 
     channel: Channel
@@ -84,6 +112,11 @@ class IntakeRequest:
     prediction_id: UUID | None = None
     evidence_at: datetime | None = None
     failure_expected_at: datetime | None = None
+    schedule_id: int | None = None
+    due_on: date | None = None
+    tasks: tuple[PlannedTask, ...] = ()
+    operations: tuple[PlannedOperation, ...] = ()
+    bill: tuple[PlannedPart, ...] = ()
 
 
 def check_request(request: IntakeRequest) -> None:
@@ -101,6 +134,24 @@ def check_request(request: IntakeRequest) -> None:
         _text("serial_number", request.serial_number, 1, MAX_SERIAL_NUMBER)
     if request.external is not None:
         _text("external_ref", request.external.reference, 1, MAX_REFERENCE)
+    _check_work(request)
+
+
+def _check_work(request: IntakeRequest) -> None:
+    if (request.kind is Kind.PRODUCTION) != bool(request.operations):
+        raise invalid(
+            "operations in a production order, and in no other ticket",
+            f"{len(request.operations)} in one of kind {request.kind.value}",
+        )
+    for task in request.tasks:
+        _text("task", task.text_en, 1, MAX_TASK)
+        _text("task", task.text_zh, 1, MAX_TASK)
+    for operation in request.operations:
+        _text("operation", operation.name, 1, MAX_TASK)
+        _text("quality_check", operation.quality_check, 1, MAX_QUALITY_CHECK)
+    numbers = [part.part_number for part in request.bill]
+    if len(set(numbers)) != len(numbers):
+        raise invalid("each part once on the bill", ", ".join(sorted(numbers)))
 
 
 def same_serial_number(serial_number: str) -> str:

@@ -28,12 +28,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ticketing.checks import CheckResult
 from ticketing.facts import Fact, FactType
-from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, State
+from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, LinkKind, State
 
 
 class Command(StrEnum):
-    """What can be done to a ticket. The last seven are the system's own."""
+    """What can be done to a ticket. The last nine are the system's own."""
 
     DISPATCH = "dispatch"
     ACCEPT = "accept"
@@ -51,6 +52,9 @@ class Command(StrEnum):
     RESUME = "resume"
     USE_PARTS = "use_parts"
     COMPLETE_TASK = "complete_task"
+    START_OPERATION = "start_operation"
+    FINISH_OPERATION = "finish_operation"
+    CHECK_OPERATION = "check_operation"
     RESOLVE = "resolve"
     REQUEST_CONFIRMATION = "request_confirmation"
     CONFIRM = "confirm"
@@ -59,6 +63,10 @@ class Command(StrEnum):
     CANCEL = "cancel"
     OVERRIDE_PRIORITY = "override_priority"
     END_OVERRIDE = "end_override"
+    SPLIT = "split"
+    LINK = "link"
+    MERGE = "merge"
+    REOPEN = "reopen"
     VIEW = "view"
     OPEN = "open"
     JOIN = "join"
@@ -66,6 +74,8 @@ class Command(StrEnum):
     OVERDUE = "overdue"
     REVIEW = "review"
     REPRIORITISE = "reprioritise"
+    LINKED = "linked"
+    ABSORB = "absorb"
 
 
 class Who(StrEnum):
@@ -93,8 +103,12 @@ class Condition(StrEnum):
     RESOLVED = "resolved"
     NOT_CONFIRMED = "not_confirmed"
     GATES_PASSED = "gates_passed"
+    OPERATION_TO_START = "operation_to_start"
+    OPERATION_TO_FINISH = "operation_to_finish"
+    OPERATION_TO_CHECK = "operation_to_check"
     NOT_HEAT_LOCKED = "not_heat_locked"
     OVERRIDDEN = "overridden"
+    REOPENABLE = "reopenable"
 
 
 class Source(StrEnum):
@@ -107,11 +121,17 @@ class Source(StrEnum):
     NOTHING = "nothing"
     RESOLUTION = "resolution"
     CANCELLED = "cancelled"
+    MERGED = "merged"
+    ONE_MORE = "one_more"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One row. ``to`` None leaves the state. ``records`` maps fields of the ticket to their source."""
+    """One row. ``to`` None leaves the state. ``records`` maps fields of the ticket to their source.
+
+    A clock among ``starts`` goes on as if it had never stopped, or for the first time; one of ``anew`` has its whole
+    target again.
+    """
 
     command: Command
     origins: tuple[State, ...]
@@ -122,6 +142,7 @@ class Step:
     effective: bool = False
     stops: tuple[Clock, ...] = ()
     starts: tuple[Clock, ...] = ()
+    anew: tuple[Clock, ...] = ()
     records: Mapping[str, Source] | None = None
     observes: bool = False
     summary_required: bool = False
@@ -144,6 +165,9 @@ _HOLD_REASON = Fact("reason", FactType.CHOICE, "Reason", "原因", options=tuple
 _REVIEW_AT = Fact("review_at", FactType.FUTURE_TIME, "Review date", "复查时间")
 _LINES = Fact("lines", FactType.LINES, "Parts issued, used, returned (totals)", "备件领用、使用、退回（累计）")
 _TASK = Fact("number", FactType.INTEGER, "Task", "任务")
+_RESULT = Fact("result", FactType.CHOICE, "Result", "结果", required=False, options=tuple(CheckResult))
+_READING = Fact("reading", FactType.READING, "Reading", "读数", required=False)
+_REMARK = Fact("remark", FactType.TEXT, "Remark", "备注", required=False, may_be_brief=True)
 _CODE = Fact("resolution_code", FactType.CHOICE, "Resolution", "处理结论", options=tuple(RESOLUTION_CODES))
 _FOUND = Fact("found_failure_mode", FactType.FAILURE_MODE, "Failure mode found", "实际失效模式", required=False)
 _CAUSE = Fact("cause", FactType.TEXT, "Cause", "原因")
@@ -155,6 +179,9 @@ _SATISFIED = Fact("satisfied", FactType.BOOLEAN, "Satisfied?", "是否满意？"
 _COMMENT = Fact("comment", FactType.TEXT, "Comment", "意见", required=False, may_be_brief=True)
 _STILL_WRONG = Fact("cause", FactType.TEXT, "What is still wrong?", "仍存在什么问题？", may_be_brief=True)
 _LEVEL = Fact("level", FactType.CHOICE, "Priority", "优先级", options=("P0", "P1", "P2", "P3", "P4"))
+_OPERATION = Fact("number", FactType.OPERATION, "Operation", "工序")
+_CHECK_RESULT = Fact("result", FactType.CHOICE, "Quality check", "质检结果", options=("passed", "failed"))
+_MEASURED = Fact("remark", FactType.TEXT, "What was measured or is wrong", "实测情况或不合格原因", required=False)
 _REASON = Fact("reason", FactType.TEXT, "Reason", "原因")
 _REMOTE = Fact("action", FactType.TEXT, "What was done remotely", "远程操作内容")
 _WHAT = Fact("what", FactType.TEXT, "What needs approval", "申请审批的内容")
@@ -175,9 +202,25 @@ _HAND_OVER = (
 )
 _RATING = Fact("rating", FactType.RATING, "Rating, 1 (poor) to 5 (complete)", "评分：1（差）至 5（完整）")
 
+_TITLE = Fact("title", FactType.TEXT, "Title", "标题")
+_DESCRIPTION = Fact("description", FactType.TEXT, "Description", "描述", required=False, may_be_brief=True)
+_OTHER_MODE = Fact("failure_mode", FactType.FAILURE_MODE, "Its failure mode", "其失效模式", required=False)
+_OTHER_TEAM = Fact("team_id", FactType.TEAM, "Its team", "其班组", required=False)
+_OTHER_TICKET = Fact("other", FactType.TICKET, "Other ticket", "另一工单")
+_LINK_KIND = Fact("kind", FactType.CHOICE, "How they belong together", "关联方式", options=tuple(LinkKind))
+_SURVIVOR = Fact("merged_into", FactType.TICKET, "Ticket that goes on", "保留的工单")
+
 _TO_COLLEAGUE = {"assignee_id": Source.FACT, "expected_response_at": Source.NOTHING}
 _TO_TEAM = {"team_id": Source.FACT, "assignee_id": Source.NOTHING, "expected_response_at": Source.NOTHING}
 _FORGET_RESOLUTION = dict.fromkeys(("resolved_at", "confirmed_at", "confirmed_by"), Source.NOTHING)
+
+_BEGIN_AGAIN = {
+    **_FORGET_RESOLUTION,
+    **dict.fromkeys(("outcome", "closed_at", "assignee_id", "expected_response_at"), Source.NOTHING),
+    **dict.fromkeys(("resolution_code", "found_failure_mode", "cause", "action_taken"), Source.NOTHING),
+    "work_finished_at": Source.NOTHING,
+    "reopened_count": Source.ONE_MORE,
+}
 
 C, W, K, S = Command, Who, Clock, Source
 # fmt: off
@@ -233,7 +276,15 @@ TABLE: tuple[Step, ...] = (
     Step(C.RESUME, WORKING, None, (W.ASSIGNEE, W.SUPERVISOR, W.PLANNER), (), (Condition.ON_HOLD,)),
     Step(C.USE_PARTS, (EXECUTING,), None, (W.ASSIGNEE, W.SUPERVISOR), (_LINES,), (Condition.NOT_ON_HOLD,),
          effective=True),
-    Step(C.COMPLETE_TASK, (EXECUTING,), None, (W.ASSIGNEE,), (_TASK,), (Condition.NOT_ON_HOLD,), effective=True),
+    Step(C.COMPLETE_TASK, (EXECUTING,), None, (W.ASSIGNEE,), (_TASK, _RESULT, _READING, _REMARK),
+         (Condition.NOT_ON_HOLD,), effective=True),
+    # One operation after the other; who worked on it does not check it (storage/effects/producing.py).
+    Step(C.START_OPERATION, (EXECUTING,), None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR), (_OPERATION,),
+         (*AT_WORK, Condition.OPERATION_TO_START), effective=True),
+    Step(C.FINISH_OPERATION, (EXECUTING,), None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR), (_OPERATION,),
+         (*AT_WORK, Condition.OPERATION_TO_FINISH), effective=True),
+    Step(C.CHECK_OPERATION, (EXECUTING,), None, (W.ENGINEER, W.SUPERVISOR, W.PLANNER),
+         (_OPERATION, _CHECK_RESULT, _MEASURED), (*AT_WORK, Condition.OPERATION_TO_CHECK), effective=True),
     Step(C.RESOLVE, (EXECUTING,), None, (W.ASSIGNEE,), (_CODE, _FOUND, _CAUSE, _ACTION, _FINISHED), AT_WORK,
          effective=True, stops=(K.RESOLVE,), summary_required=True,
          records={"resolution_code": S.FACT, "found_failure_mode": S.FACT, "cause": S.FACT, "action_taken": S.FACT,
@@ -253,11 +304,24 @@ TABLE: tuple[Step, ...] = (
     # What a person set stays, whatever the score says, until somebody ends it (SPEC S1).
     Step(C.OVERRIDE_PRIORITY, OPEN_STATES, None, (W.SUPERVISOR, W.PLANNER), (_LEVEL, _REASON)),
     Step(C.END_OVERRIDE, OPEN_STATES, None, (W.SUPERVISOR, W.PLANNER), (), (Condition.OVERRIDDEN,)),
+    Step(C.SPLIT, OPEN_STATES, None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR, W.PLANNER),
+         (_TITLE, _DESCRIPTION, _OTHER_MODE, _OTHER_TEAM)),
+    Step(C.LINK, tuple(State), None, (W.ASSIGNEE, W.ENGINEER, W.SUPERVISOR, W.PLANNER), (_OTHER_TICKET, _LINK_KIND),
+         observes=True),
+    Step(C.MERGE, OPEN_STATES, CLOSED, (W.ENGINEER, W.SUPERVISOR, W.PLANNER), (_SURVIVOR,),
+         (Condition.NOT_RESOLVED,), stops=(*SLA_CLOCKS, K.PROMISE),
+         records={"closed_at": S.NOW, "outcome": S.MERGED, "merged_into": S.FACT}),
+    # What was said to be solved is not: whoever takes it next has time to accept, and the work its whole target again.
+    Step(C.REOPEN, (CLOSED,), NEW, (W.ASSIGNEE, W.SUPERVISOR, W.PLANNER, W.REQUESTER), (_REASON,),
+         (Condition.REOPENABLE,), anew=(K.ACCEPT, K.RESOLVE, K.CLOSE), records=_BEGIN_AGAIN),
     Step(C.VIEW, tuple(State), None, PEOPLE, observes=True),
     Step(C.JOIN, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     Step(C.UNASSIGNED, (NEW,), None, (W.SYSTEM,), observes=True),
     Step(C.OVERDUE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     Step(C.REVIEW, WORKING, None, (W.SYSTEM,), (), (Condition.ON_HOLD,), observes=True),
+    # The other end of a link, a split, a failed check; and the survivor's side of a merge.
+    Step(C.LINKED, tuple(State), None, (W.SYSTEM,), observes=True),
+    Step(C.ABSORB, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     Step(C.REPRIORITISE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
 )
 # fmt: on

@@ -161,6 +161,7 @@ def after_step(
     *,
     stops: Sequence[Clock],
     starts: Sequence[Clock],
+    anew: Sequence[Clock] = (),
     ended_hold: Hold | None,
     expected_response_at: datetime | None,
     policy: Policy,
@@ -169,7 +170,8 @@ def after_step(
 ) -> tuple[RunningClock, ...]:
     """Return the clocks as a command leaves them: first a hold ends, then clocks stop, then clocks start.
 
-    Starting the resolve clock means that a resolution was disputed: it runs on as if it had never stopped.
+    Starting the resolve clock means that a resolution was disputed: it runs on as if it had never stopped. Those of
+    ``anew`` begin again with their whole target.
     ``working`` has the working time of each clock's calendar.
     """
     found: dict[Clock, RunningClock] = {}
@@ -178,7 +180,7 @@ def after_step(
             clock = after_hold(clock, ended_hold, policy, now, working[clock.calendar_id])
         if clock.clock in stops and clock.stopped_at is None:
             clock = replace(clock, stopped_at=now)
-        if clock.clock in starts and clock.clock is Clock.ACCEPT:
+        if clock.clock in anew or (clock.clock in starts and clock.clock is Clock.ACCEPT):
             clock = restart(clock, now, working[clock.calendar_id])
         if clock.clock in starts and clock.clock is Clock.RESOLVE:
             clock = replace(clock, stopped_at=None)

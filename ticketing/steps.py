@@ -9,6 +9,7 @@ from ticketing.closure import unpassed_gates
 from ticketing.deciding import steps_for, unmet
 from ticketing.facts import BEST_RATING, Fact, FactType
 from ticketing.lifecycle import Command, Condition, Step
+from ticketing.operations import PHASES, is_turn
 from ticketing.ticket import State, Ticket
 
 LABELS: dict[Command, tuple[str, str]] = {
@@ -28,6 +29,9 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.RESUME: ("Resume", "恢复"),
     Command.USE_PARTS: ("Record parts", "登记备件"),
     Command.COMPLETE_TASK: ("Complete a task", "完成任务"),
+    Command.START_OPERATION: ("Start an operation", "开始工序"),
+    Command.FINISH_OPERATION: ("Finish an operation", "完成工序"),
+    Command.CHECK_OPERATION: ("Check an operation", "工序质检"),
     Command.RESOLVE: ("Submit resolution", "提交处理结论"),
     Command.REQUEST_CONFIRMATION: ("Ask for confirmation", "请求确认"),
     Command.CONFIRM: ("Confirm for the requester", "代报修人确认"),
@@ -36,6 +40,10 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.CANCEL: ("Cancel", "取消"),
     Command.OVERRIDE_PRIORITY: ("Set the priority", "设定优先级"),
     Command.END_OVERRIDE: ("Let the score decide again", "恢复按评分定级"),
+    Command.SPLIT: ("Split off a ticket", "拆分工单"),
+    Command.LINK: ("Link to another ticket", "关联其他工单"),
+    Command.MERGE: ("Merge into another ticket", "合并到其他工单"),
+    Command.REOPEN: ("Reopen", "重新打开"),
     Command.VIEW: ("View", "查看"),
     Command.OPEN: ("Opened", "新建"),
     Command.JOIN: ("New evidence joined", "新证据并入"),
@@ -43,6 +51,8 @@ LABELS: dict[Command, tuple[str, str]] = {
     Command.OVERDUE: ("Overdue", "超时"),
     Command.REVIEW: ("Hold is due for review", "挂起到期复查"),
     Command.REPRIORITISE: ("Scored again", "重新评分"),
+    Command.LINKED: ("Linked from another ticket", "被其他工单关联"),
+    Command.ABSORB: ("Another ticket merged in", "并入其他工单"),
 }
 
 OPTION_LABELS: dict[str, tuple[str, str]] = {
@@ -50,12 +60,20 @@ OPTION_LABELS: dict[str, tuple[str, str]] = {
     "false_alarm": ("False alarm", "误报"),
     "no_fault_found": ("No fault found", "未发现故障"),
     "deferred": ("Deferred", "延期处理"),
+    "passed": ("Passed", "合格"),
+    "failed": ("Failed", "不合格"),
     "parts": ("Waiting for parts", "等待备件"),
     "requester": ("Waiting for the requester", "等待报修人"),
     "approval": ("Waiting for approval", "等待审批"),
     "access": ("No access", "无法进入现场"),
     "shutdown_window": ("Waiting for a shutdown", "等待停机窗口"),
     **{f"P{level}": (f"P{level}", f"P{level}") for level in range(5)},
+    "ok": ("In order", "正常"),
+    "not_applicable": ("Does not apply", "不适用"),
+    "split": ("Split off", "拆分"),
+    "related": ("Related", "相关"),
+    "causes": ("Causes the other", "引发对方"),
+    "duplicates": ("Duplicates the other", "与对方重复"),
 }
 
 # What comes next, state by state, the most advanced first: the first of these that is legal and not blocked is
@@ -68,6 +86,9 @@ PRIMARY: dict[State, tuple[Command, ...]] = {
         Command.RESUME,
         Command.CLOSE,
         Command.CONFIRM,
+        Command.START_OPERATION,
+        Command.FINISH_OPERATION,
+        Command.CHECK_OPERATION,
         Command.COMPLETE_TASK,
         Command.USE_PARTS,
         Command.RESOLVE,
@@ -129,6 +150,10 @@ def next_steps(ticket: Ticket, actor: Actor, language: str) -> list[NextStep]:
         seen.add(step.command)
         blocked = unmet(step, ticket)
         if step.command is Command.COMPLETE_TASK and ticket.open_tasks == 0:
+            continue
+        if step.command in PHASES and not is_turn(
+            PHASES[step.command], ticket.current_operation, actor, ticket.site_id
+        ):
             continue
         if step.command in HIDDEN or (blocked and blocked != [Condition.GATES_PASSED]):
             continue

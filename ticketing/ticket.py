@@ -64,6 +64,14 @@ class HoldReason(StrEnum):
     SHUTDOWN_WINDOW = "shutdown_window"
 
 
+class LinkKind(StrEnum):
+    """How two tickets belong together; the last two read from the first ticket to the second."""
+
+    RELATED = "related"
+    CAUSES = "causes"
+    DUPLICATES = "duplicates"
+
+
 @dataclass(frozen=True, slots=True)
 class PartLine:
     """What became of one part: pieces issued from stock, used, and returned."""
@@ -79,15 +87,35 @@ class PartLine:
         return self.issued == self.used + self.returned
 
 
+class Phase(StrEnum):
+    """What an operation waits for; a failed check starts it again (SPEC T8)."""
+
+    START = "start"
+    FINISH = "finish"
+    CHECK = "check"
+    PASSED = "passed"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of a production order: who is to do it (None: any engineer), who started and finished it."""
+
+    number: int
+    phase: Phase
+    engineer_id: int | None = None
+    started_by: int | None = None
+    finished_by: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """One ticket at one moment. Datetimes are aware UTC.
 
     ``evidence_at`` and ``work_finished_at`` are equipment time, all others wall time. ``is_on_hold``,
-    ``open_tasks``, ``unreconciled_parts`` and ``attachments`` are counted from the ticket's other records.
-    ``is_heat_locked``: among the hottest, which only a supervisor moves (SPEC S5). ``is_overridden``: a
-    person set its priority (SPEC S1). ``receiver_ids`` are the people
-    who may rate a hand-over of it (SPEC T9).
+    ``open_tasks``, ``unreconciled_parts``, ``attachments`` and ``operations`` are read from its other records.
+    ``is_heat_locked``: among the hottest, which only a supervisor moves (SPEC S5). ``is_overridden``: a person set its
+    priority (SPEC S1). ``receiver_ids`` are the people who may rate a hand-over of it (SPEC T9). ``merged_into`` is the
+    code of the ticket that goes on in its stead; ``reopens_until`` is when a closed one can be reopened no longer.
     """
 
     id: UUID
@@ -118,12 +146,19 @@ class Ticket:
     closed_at: datetime | None = None
     team_id: int | None = None
     line_stopped: bool = False
-    merged_into_id: UUID | None = None
+    merged_into: str | None = None
     reopened_count: int = 0
+    reopens_until: datetime | None = None
     is_on_hold: bool = False
     open_tasks: int = 0
     unreconciled_parts: tuple[str, ...] = ()
     attachments: int = 0
+    operations: tuple[Operation, ...] = ()
     is_heat_locked: bool = False
     is_overridden: bool = False
     receiver_ids: tuple[int, ...] = ()
+
+    @property
+    def current_operation(self) -> Operation | None:
+        """The one operation that may go on: the first that has not passed its check."""
+        return next((one for one in self.operations if one.phase is not Phase.PASSED), None)

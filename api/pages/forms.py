@@ -136,6 +136,7 @@ _READERS: Mapping[FactType, Callable[[str, str], object]] = {
     FactType.TEAM: _as_integer,
     FactType.RATING: _as_integer,
     FactType.NUMBER: _as_number,
+    FactType.READING: _as_number,
     FactType.BOOLEAN: _as_boolean,
 }
 

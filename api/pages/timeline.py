@@ -72,6 +72,8 @@ def _value(name: str, value: object, detail: TicketDetail, reader: Reader) -> st
         return reader.translate(words.CLOCKS.get(str(value), str(value)))
     if isinstance(value, bool):
         return reader.translate("Yes" if value else "No")
+    if name == "team_id":
+        return next((one.to_team for one in detail.hand_overs if one.to_team_id == value), str(value))
     if name in PERSON_FACTS and isinstance(value, int):
         return reader.names.get(value, str(value))
     if name == "finding_ids" and isinstance(value, Sequence):

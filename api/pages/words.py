@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from api.i18n import N_
+from api.pages.trouble_words import TROUBLES as TROUBLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +20,6 @@ class Word:
     message: str
     icon: str = ""
     tone: str = "grey"
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Messages of the catalogue for one kind of trouble; ``told`` has its subject and figures in braces."""
-
-    title: str
-    told: str
-    remedy: str
 
 
 STATES: Mapping[str, Word] = MappingProxyType(
@@ -216,6 +208,30 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "line_stopped": N_("Line stopped"),
         "failure_mode": N_("Failure mode"),
         "clock": N_("Clock"),
+        "title": N_("Title"),
+        "action": N_("Done remotely"),
+        "what": N_("To be approved"),
+        "amount": N_("Amount"),
+        "team_id": N_("Team"),
+        "asked": N_("What is asked"),
+        "history": N_("Done so far"),
+        "serial_number": N_("Serial number"),
+        "requester_contact": N_("How to reach the requester"),
+        "rating": N_("Rating"),
+        "other": N_("Other ticket"),
+        "code": N_("Other ticket"),
+        "kind": N_("How they belong together"),
+        "by": N_("By"),
+        "split_code": N_("Ticket split off"),
+        "merged_into": N_("Merged into"),
+        "opened_code": N_("Ticket that it opened"),
+        "opened_at": N_("Opened"),
+        "requester": N_("Requester"),
+        "description": N_("Description"),
+        "result": N_("Result"),
+        "reading": N_("Reading"),
+        "unit": N_("Unit"),
+        "remark": N_("Remark"),
     }
 )
 
@@ -250,54 +266,6 @@ CHANNELS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-
-# What is wrong with the service itself: what it is called, what is said of this case, and what to do.
-TROUBLES: Mapping[str, Trouble] = MappingProxyType(
-    {
-        "feed_silent": Trouble(
-            N_("Feed silent"),
-            N_("Nothing was heard of the feed {subject} for more than {silent_after_s} s."),
-            N_("See whether its gateway runs and reaches the broker, and whether the feed's topic is still right."),
-        ),
-        "site_silent": Trouble(
-            N_("Site silent"),
-            N_("No device of site {subject} is heard any more; {devices} of them should speak."),
-            N_("See whether the site's network and its connection to the broker are up."),
-        ),
-        "ingest_silent": Trouble(
-            N_("Ingester silent"),
-            N_("The ingester {subject} does not say that it lives."),
-            N_("See whether the process ingest runs; its log says why it stopped."),
-        ),
-        "ingest_behind": Trouble(
-            N_("Ingester behind"),
-            N_("The ingester {subject} has {queued} messages waiting and stores none."),
-            N_("See whether the database answers and its disk has room; the ingester's log says what it waits for."),
-        ),
-        "process_silent": Trouble(
-            N_("Process silent"),
-            N_("The process {subject} has not finished a round of its work for long."),
-            N_("See whether the process runs; its log says what it does."),
-        ),
-        "quarantine_rising": Trouble(
-            N_("Quarantine rising"),
-            N_("{messages} messages were set aside in {minutes} minutes for one reason: {subject}."),
-            N_("The quarantine says what the reason means and what to do."),
-        ),
-        "outbox_given_up": Trouble(
-            N_("Notices undelivered"),
-            N_("{messages} notices could not be delivered to anybody."),
-            N_("See whether the channels of the people concerned are set up and reachable."),
-        ),
-        "disk_filling": Trouble(
-            N_("Disk filling"),
-            N_("The disk of {subject} is {percent} % full."),
-            N_("Make room, or keep readings for a shorter time (docs/operations.md)."),
-        ),
-    }
-)
-
-# What equipment tells beside numbers, and how grave it says that is.
 EVENT_KINDS: Mapping[str, str] = MappingProxyType(
     {
         "error": N_("error"),

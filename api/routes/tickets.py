@@ -1,4 +1,4 @@
-"""Tickets: lists, the whole of one, reports by people, and the commands of the lifecycle table."""
+"""Tickets: lists, the whole of one, and the commands of the lifecycle table. How they are opened: intake.py."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from fastapi.responses import JSONResponse
 from psycopg import Connection
 
 from api.boundary import BASE_PATH
-from api.dependencies import Database, LanguageAsked, Now, ReadTickets, ReportFault, WorkOnTicket
+from api.dependencies import Database, LanguageAsked, Now, ReadTickets, WorkOnTicket
 from api.identity import Caller
 from api.problems import RefusedWith, unknown
 from api.repeats import IdempotencyKey, claim
 from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
-from api.routes.assets import visible_asset
 from api.routes.paging import LIMIT_DEFAULT, Limit, TextCursor
 from api.schemas import Key
-from api.ticket_schemas import CommandBody, NewReport, TicketAnswer, TicketCode, Tickets
+from api.ticket_schemas import CommandBody, TicketAnswer, TicketCode, Tickets
 from domain.refusals import Refused
 from storage import casework, tickets
 from storage.ticket_views import TicketRow
@@ -58,40 +57,6 @@ def list_tickets(
             limit=limit,
         )
     return Tickets.model_validate(page)
-
-
-@router.post("/tickets", status_code=201, response_model=TicketAnswer, responses=CHANGE_ANSWERS)
-def report_fault(
-    caller: ReportFault,
-    body: NewReport,
-    request: Request,
-    response: Response,
-    database: Database,
-    language: LanguageAsked,
-    now: Now,
-    idempotency_key: IdempotencyKey = None,
-) -> TicketAnswer | JSONResponse:
-    """Open a corrective ticket from a person's report."""
-    with database.connection() as connection:
-        visible_asset(connection, caller, body.asset_id)
-        repeat = claim(connection, caller, idempotency_key, request, body, now)
-        if isinstance(repeat, JSONResponse):
-            return repeat
-        code = casework.create_report(
-            connection,
-            asset_id=body.asset_id,
-            title=body.title,
-            description=body.description,
-            reporter=caller.actor(),
-            now=now,
-            failure_mode=body.failure_mode,
-            line_stopped=body.line_stopped,
-        )
-        detail = tickets.ticket_detail(connection, code, actor=caller.actor(), now=now, language=language)
-        answer = TicketAnswer.model_validate(detail)
-        repeat.keep(201, answer)
-    response.headers["Location"] = f"/api/v1/tickets/{code}"
-    return answer
 
 
 @router.get("/tickets/{code}", responses=RECORD_ANSWERS)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from storage.effects import assigning, ending, moving, prioritising, working
+from storage.effects import assigning, checking, ending, joining, moving, prioritising, producing, working
 from storage.effects.case import Case
 from ticketing.lifecycle import Command
 from ticketing.sla import RunningClock
@@ -19,15 +19,26 @@ CHECKS: dict[Command, Callable[[Case], None]] = {
     Command.DISPATCH: assigning.check_dispatch,
     Command.ACCEPT: assigning.check_claim,
     Command.EXECUTE: working.check_execute,
+    Command.START_OPERATION: producing.check_start,
+    Command.FINISH_OPERATION: producing.check_finish,
+    Command.CHECK_OPERATION: producing.check_check,
     Command.HOLD: working.check_review,
     Command.EXTEND_HOLD: working.check_review,
+    Command.SPLIT: joining.check_split,
+    Command.LINK: joining.check_link,
+    Command.MERGE: joining.check_merge,
     Command.TRANSFER: moving.check_transfer,
     Command.HAND_OVER: moving.check_hand_over,
     Command.RESOLVE: ending.check_resolve,
     Command.OVERRIDE_PRIORITY: prioritising.check_override,
 }
-FIRST: dict[Command, Callable[[Case], Mapping[str, object]]] = {}
-CLOCKS: dict[Command, Callable[[Case, tuple[RunningClock, ...]], tuple[RunningClock, ...]]] = {}
+FIRST: dict[Command, Callable[[Case], Mapping[str, object]]] = {
+    Command.SPLIT: joining.split,
+    Command.COMPLETE_TASK: checking.complete_task,
+}
+CLOCKS: dict[Command, Callable[[Case, tuple[RunningClock, ...]], tuple[RunningClock, ...]]] = {
+    Command.ABSORB: joining.absorb,
+}
 EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.DISPATCH: assigning.reserve,
     Command.ACCEPT: assigning.reserve,
@@ -37,11 +48,16 @@ EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.HOLD: working.hold,
     Command.EXTEND_HOLD: working.extend_hold,
     Command.USE_PARTS: working.use_parts,
-    Command.COMPLETE_TASK: working.complete_task,
+    Command.START_OPERATION: producing.start,
+    Command.FINISH_OPERATION: producing.finish,
+    Command.CHECK_OPERATION: producing.check,
     Command.RESOLVE: ending.make_link,
     Command.REQUEST_CONFIRMATION: ending.make_link,
     Command.CLOSE: ending.close,
     Command.CANCEL: ending.cancel,
     Command.OVERRIDE_PRIORITY: prioritising.override,
     Command.END_OVERRIDE: prioritising.end_override,
+    Command.LINK: joining.link,
+    Command.MERGE: joining.merge,
+    Command.REOPEN: joining.reopen,
 }

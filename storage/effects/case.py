@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from psycopg import Connection
@@ -13,18 +14,32 @@ from storage.ticket_views import TicketRow
 from ticketing.actors import Actor
 from ticketing.deciding import Decision
 from ticketing.facts import FactValue
+from ticketing.lifecycle import Command
 from ticketing.policy.whole import Policy
 
 
 @dataclass(frozen=True, slots=True)
+class FollowUp:
+    """What a command brings about at another ticket: the system's command there, in the same transaction."""
+
+    code: str
+    command: Command
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
-    """A command that the table allows: the row it found, what was decided, by whom and when."""
+    """A command that the table allows: the row it found, what was decided, by whom and when.
+
+    ``follow_ups`` collects what the command brings about at other tickets.
+    """
 
     connection: Connection
     row: TicketRow
     decision: Decision
     actor: Actor
     now: datetime
+    follow_ups: list[FollowUp] = field(default_factory=list)
 
     def fact(self, name: str) -> FactValue:
         """Return a fact that the command requires."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.refusals import Refused
-from storage.breaker import is_frozen, read_breakers
+from storage.breaker import blocking
 from storage.effects.case import Case
 from ticketing.actors import ActorKind, Role
 from ticketing.ticket import State
@@ -18,9 +18,9 @@ def check_not_frozen(case: Case) -> None:
     if case.decision.before.state is not State.NEW or actor.kind is not ActorKind.PERSON:
         return
     leads = any(actor.holds(role, row.site_id) for role in (Role.SUPERVISOR, Role.ADMIN))
-    if leads or not is_frozen(case.connection, row.site_id, row.priority):
+    breaker = None if leads else blocking(case.connection, row.site_id, row.priority)
+    if breaker is None:
         return
-    breaker = read_breakers(case.connection, [row.site_id])[0]
     raise Refused(
         "dispatch_frozen",
         expected=f"at most {breaker.thaw_at_p0} open P0 at {row.site_id}",

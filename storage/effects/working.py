@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from domain.refusals import Refused
 from storage.effects.case import Case, refuse_fact
 from storage.parts import apply_lines
 from storage.queries import load
@@ -45,20 +44,3 @@ def use_parts(case: Case) -> None:
     lines = case.fact("lines")
     assert isinstance(lines, tuple)
     review_proposals(case.connection, apply_lines(case.connection, case.row.id, lines, case.now), case.now)
-
-
-def complete_task(case: Case) -> None:
-    """Tick a task off, once."""
-    number = case.fact("number")
-    asked = {"ticket_id": case.row.id, "number": number, "person_id": case.actor.person_id, "now": case.now}
-    if case.connection.execute(QUERIES["complete_task"], asked).fetchone() is not None:
-        return
-    done = case.connection.execute(QUERIES["task_done_at"], asked).fetchone()
-    if done is None:
-        raise refuse_fact("number", "a task of the checklist", number)
-    raise Refused(
-        "not_a_legal_step",
-        expected="a task that is still open",
-        got=f"task {number}, done at {done[0].isoformat()}",
-        remedy="Nothing is left to do for it.",
-    )

@@ -71,12 +71,12 @@ create index priority_control_by_time on priority_control (opened_at);
 update policy
 set body = '{
   "score": {
-    "least_move": 0.1,
     "window_most": 3.0,
     "finding": {"low": 1.0, "medium": 1.0, "high": 1.0, "critical": 1.25},
     "scope": {"per_asset": 0.1, "most": 1.5},
     "history": {"days": 30, "per_complaint": 0.1, "per_repeat": 0.2, "most": 1.5}
   },
+  "rescore": {"least_move": 0.1},
   "heat": {
     "warm_from": 4.0,
     "hot_from": 7.0,
@@ -93,7 +93,6 @@ set body = '{
       "from_score": {"p0": 20.0, "p1": 11.0, "p2": 6.5, "p3": 3.0}
     },
     "score": {
-      "least_move": 0.1,
       "window_most": 2.0,
       "finding": {"low": 0.9, "medium": 1.0, "high": 1.1, "critical": 1.25},
       "scope": {"per_asset": 0.2, "most": 2.0},

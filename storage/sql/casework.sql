@@ -1,9 +1,27 @@
--- name: lock_asset_of_ticket
--- Locks the asset of a ticket about to close, as the desk does that joins findings: before or after, never crosswise.
+-- name: lock_assets_of_tickets
+-- Locks the assets of tickets about to end or begin, as the desk does that joins findings: never crosswise.
 select a.id
 from asset a
-where a.id = (select t.asset_id from ticket t where t.code = %(code)s)
+where a.id in (select t.asset_id from ticket t where t.code = any (%(codes)s))
+order by a.id
 for no key update
+
+-- name: lock_tickets
+-- Locks the tickets of a command in the order of their codes, so that commands on one ticket follow each other.
+select id
+from ticket
+where code = any (%(codes)s)
+order by code
+for no key update
+
+-- name: open_ticket_of_asset
+-- Returns the open ticket of a failure mode, by its code, of an asset.
+select t.code
+from ticket t
+join failure_mode m on m.id = t.failure_mode_id
+where t.asset_id = %(asset_id)s
+  and m.code = %(code)s
+  and t.state <> 'closed'
 
 -- name: lock_ticket
 -- Locks a ticket for a command, so that commands on one ticket follow each other.
@@ -38,7 +56,7 @@ set
   confirmed_at = %(confirmed_at)s,
   confirmed_by = %(confirmed_by)s,
   closed_at = %(closed_at)s,
-  merged_into_id = %(merged_into_id)s,
+  merged_into_id = (select survivor.id from ticket survivor where survivor.code = %(merged_into)s),
   reopened_count = %(reopened_count)s,
   last_effective_at = %(last_effective_at)s,
   version = %(version)s,
@@ -96,22 +114,33 @@ set ended_at = %(now)s
 where ticket_id = %(ticket_id)s
   and ended_at is null
 
+-- name: task_to_complete
+-- Returns a task of the checklist with what it asks for, and when it was done.
+select
+  k.done_at, k.unit, k.low_limit, k.high_limit, k.opens_ticket, k.text_en, k.text_zh, m.code as failure_mode
+from ticket_task k
+left join failure_mode m on m.id = k.failure_mode_id
+where k.ticket_id = %(ticket_id)s
+  and k.number = %(number)s
+
 -- name: complete_task
 -- Completes an open task of the checklist.
 update ticket_task
 set
   done_at = %(now)s,
   done_by = %(person_id)s,
-  result = 'ok'
+  result = %(result)s,
+  reading = %(reading)s,
+  remark = %(remark)s
 where ticket_id = %(ticket_id)s
   and number = %(number)s
   and done_at is null
 returning number
 
--- name: task_done_at
--- When a task of the checklist was done.
-select done_at
-from ticket_task
+-- name: note_opened_ticket
+-- Notes which ticket a failed check opened, or joined.
+update ticket_task
+set opened_ticket_id = (select t.id from ticket t where t.code = %(code)s)
 where ticket_id = %(ticket_id)s
   and number = %(number)s
 

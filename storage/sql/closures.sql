@@ -153,6 +153,11 @@ join asset a on a.id = t.asset_id
 left join prediction p on p.id = t.prediction_id
 where t.id = %(ticket_id)s
 
+-- name: forget_lesson
+-- Forgets what the closure of a ticket taught, because the ticket was reopened.
+delete from closure_lesson
+where ticket_id = %(ticket_id)s
+
 -- name: close_predictions
 -- Closes the open predictions that a closed ticket has answered: its own, and that of the mode found.
 update prediction

@@ -52,10 +52,22 @@ order by id
 limit 10
 
 -- name: is_known
--- Tells whether a person who may be a requester, and a team, are there.
+-- Tells whether a person, who may be a requester at a site, and a team that works there, are there.
 select
-  exists (select from person where id = %(requester_id)s::bigint and active),
-  exists (select from team where id = %(team_id)s::bigint)
+  exists (
+    select
+    from person p
+    join person_role r on r.person_id = p.id
+    where p.id = %(requester_id)s::bigint
+      and p.active
+      and (r.site_id is null or r.site_id = %(site_id)s)
+  ),
+  exists (
+    select
+    from team
+    where id = %(team_id)s::bigint
+      and (site_id is null or site_id = %(site_id)s)
+  )
 
 -- name: lock_reference
 -- Until the transaction ends, be the only one who asks for a record of another system.
@@ -94,13 +106,13 @@ where asset_id = %(asset_id)s
 -- Opens a ticket, unless one is open for the same failure mode of the same asset.
 insert into ticket (
   id, code, kind, channel, state, site_id, asset_id, failure_mode_id, prediction_id, title_en, title_zh, description, priority,
-  priority_reason, policy_id, requester_id, team_id, line_stopped, parent_id, opened_at, due_at, failure_expected_at, evidence_at,
+  priority_reason, policy_id, requester_id, team_id, line_stopped, parent_id, schedule_id, due_on, opened_at, due_at, failure_expected_at, evidence_at,
   last_effective_at, timeline_length, timeline_head
 )
 values (
   %(id)s, %(code)s, %(kind)s, %(channel)s, 'new', %(site_id)s, %(asset_id)s, %(failure_mode_id)s, %(prediction_id)s, %(title_en)s,
   %(title_zh)s, %(description)s, %(priority)s, %(priority_reason)s, %(policy_id)s, %(requester_id)s, %(team_id)s,
-  %(line_stopped)s, %(parent_id)s, %(now)s, %(due_at)s, %(failure_expected_at)s, %(evidence_at)s, %(now)s, 1, %(timeline_head)s
+  %(line_stopped)s, %(parent_id)s, %(schedule_id)s, %(due_on)s, %(now)s, %(due_at)s, %(failure_expected_at)s, %(evidence_at)s, %(now)s, 1, %(timeline_head)s
 )
 on conflict (asset_id, failure_mode_id) where state <> 'closed' and failure_mode_id is not null do nothing
 returning id
@@ -112,6 +124,44 @@ select %(ticket_id)s, task.number, task.body ->> 'text_en', task.body ->> 'text_
 from failure_mode m
 cross join jsonb_array_elements(m.tasks) with ordinality as task (body, number)
 where m.id = %(failure_mode_id)s
+
+-- name: add_own_tasks
+-- Puts the request's own tasks on the checklist of a new ticket, after those of the failure mode.
+insert into ticket_task (ticket_id, number, text_en, text_zh)
+select
+  %(ticket_id)s,
+  (select coalesce(max(k.number), 0) from ticket_task k where k.ticket_id = %(ticket_id)s) + task.number,
+  task.text_en,
+  task.text_zh
+from unnest(%(texts_en)s::text[], %(texts_zh)s::text[]) with ordinality as task (text_en, text_zh, number)
+
+-- name: add_operations
+-- Puts the operations of a production order on a new ticket, in their order.
+insert into operation (ticket_id, number, name, quality_check, engineer_id)
+select %(ticket_id)s, planned.number, planned.name, planned.quality_check, planned.engineer_id
+from unnest(%(names)s::text[], %(quality_checks)s::text[], %(engineer_ids)s::bigint[]) with ordinality
+  as planned (name, quality_check, engineer_id, number)
+
+-- name: engineers_elsewhere
+-- Returns those of some people who are no active engineers at a site.
+select id
+from unnest(%(person_ids)s::bigint[]) as named (id)
+where not exists (
+  select
+  from person p
+  join person_role r on r.person_id = p.id
+  where p.id = named.id
+    and p.active
+    and r.role = 'engineer'
+    and (r.site_id is null or r.site_id = %(site_id)s)
+)
+
+-- name: plan_bill
+-- Puts a part of the bill of materials on the bill of a new ticket.
+insert into bill_line (ticket_id, part_id, predicted)
+values (%(ticket_id)s, %(part_id)s, %(quantity)s)
+on conflict (ticket_id, part_id) do update
+set predicted = greatest(bill_line.predicted, excluded.predicted)
 
 -- name: join_prediction_findings
 -- Joins the findings behind a prediction to its new ticket.

@@ -46,7 +46,7 @@ select
   t.prediction_id, t.requester_id, requester.name as requester_name,
   coalesce(requester.requester_tier, 'standard') as requester_tier, t.priority_override, t.assignee_id, assignee.name as assignee_name,
   t.team_id, team.name as team_name, t.line_stopped, parent.code as parent_code, t.merged_into_id,
-  merged.code as merged_into_code, t.reopened_count,
+  merged.code as merged_into_code, t.reopened_count, t.schedule_id, t.due_on,
   t.opened_at, t.due_at, t.failure_expected_at, t.evidence_at, t.expected_response_at, t.responded_at,
   t.resolution_code, f.code as found_failure_mode, f.name_en as found_failure_mode_en,
   f.name_zh as found_failure_mode_zh, t.cause, t.action_taken, t.work_finished_at, t.resolved_at, t.confirmed_at,
@@ -81,9 +81,12 @@ order by started_at
 
 -- name: ticket_tasks
 -- Returns the checklist of a ticket.
-select k.number, k.text_en, k.text_zh, k.done_at, p.name as done_by
+select
+  k.number, k.text_en, k.text_zh, k.done_at, p.name as done_by, k.unit, k.low_limit, k.high_limit, k.opens_ticket,
+  k.result, k.reading, k.remark, opened.code as opened_code
 from ticket_task k
 left join person p on p.id = k.done_by
+left join ticket opened on opened.id = k.opened_ticket_id
 where k.ticket_id = %(ticket_id)s
 order by k.number
 
@@ -139,13 +142,14 @@ where f.ticket_id = %(ticket_id)s
 order by f.added_at, f.id
 
 -- name: ticket_timeline
--- Returns the timeline of a ticket with its hash chain.
+-- Returns the timeline of a ticket with its hash chain, and what the ticket says of its end at the same moment.
 select
-  number, at, actor_kind, actor_id, actor_name, channel, command, from_state, to_state, effective, summary, facts,
-  previous_hash, hash
-from ticket_event
-where ticket_id = %(ticket_id)s
-order by number
+  e.number, e.at, e.actor_kind, e.actor_id, e.actor_name, e.channel, e.command, e.from_state, e.to_state, e.effective,
+  e.summary, e.facts, e.previous_hash, e.hash, t.timeline_length, t.timeline_head
+from ticket t
+left join ticket_event e on e.ticket_id = t.id
+where t.id = %(ticket_id)s
+order by e.number
 
 -- name: last_dispatch_decision
 -- Returns the newest dispatch decision of a ticket.
@@ -182,3 +186,25 @@ from failure_mode
 where asset_type_id = %(asset_type_id)s
   and retired_at is null
 order by code
+
+-- name: ticket_operations
+-- Returns the operations of a production order in their order.
+select
+  o.number, o.name, o.engineer_id, engineer.name as engineer, o.quality_check, o.started_at,
+  o.started_by as started_by_id, starter.name as started_by, o.finished_at, o.finished_by as finished_by_id,
+  finisher.name as finished_by, o.checked_at, checker.name as checked_by, o.check_result,
+  o.check_remark, o.failed_checks
+from operation o
+left join person engineer on engineer.id = o.engineer_id
+left join person starter on starter.id = o.started_by
+left join person finisher on finisher.id = o.finished_by
+left join person checker on checker.id = o.checked_by
+where o.ticket_id = %(ticket_id)s
+order by o.number
+
+-- name: ticket_references
+-- Returns the records of other systems that a ticket is.
+select source, reference
+from ticket_reference
+where ticket_id = %(ticket_id)s
+order by source, reference

@@ -30,12 +30,8 @@ class HistoryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ScorePolicy:
-    """Factors of evidence, scope and history; ``window_most`` bounds the factor of critical windows.
+    """Factors of evidence, scope and history; ``window_most`` bounds the factor of critical windows."""
 
-    ``least_move`` is the share by which a score must move before an open ticket is scored anew.
-    """
-
-    least_move: float
     window_most: float
     finding: Mapping[str, float]
     scope: ScopePolicy
@@ -46,7 +42,6 @@ def read_score(table: PolicyTable) -> ScorePolicy:
     """Return the factors; none of them can make a score 0."""
     finding, scope, history = table.table("finding"), table.table("scope"), table.table("history")
     found = ScorePolicy(
-        least_move=table.number("least_move", 0.0, 1.0),
         window_most=table.number("window_most", 1.0, 10.0),
         finding={severity: finding.number(severity, 0.01, 100.0) for severity in FINDING_SEVERITIES},
         scope=ScopePolicy(scope.number("per_asset", 0.0, 10.0), scope.number("most", 1.0, 100.0)),

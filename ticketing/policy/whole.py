@@ -14,9 +14,11 @@ from ticketing.policy.breaker import BreakerPolicy, read_breaker
 from ticketing.policy.control import ControlPolicy, read_control
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
 from ticketing.policy.heat import HeatPolicy, read_heat
+from ticketing.policy.intake import IntakePolicy, read_intake
 from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
 from ticketing.policy.priority import PriorityPolicy, read_priority
 from ticketing.policy.reading import PolicyTable
+from ticketing.policy.rescore import RescorePolicy, read_rescore
 from ticketing.policy.score import ScorePolicy, read_score
 from ticketing.policy.targets import Targets, read_targets
 from ticketing.ticket import Clock, HoldReason
@@ -34,10 +36,12 @@ class Policy:
     hold_pauses: Mapping[HoldReason, frozenset[Clock]]
     priority: PriorityPolicy
     score: ScorePolicy
+    rescore: RescorePolicy
     heat: HeatPolicy
     breaker: BreakerPolicy
     control: ControlPolicy
     dispatch: DispatchPolicy
+    intake: IntakePolicy
     confirmation_days: int
     lifecycle: LifecyclePolicy
 
@@ -67,10 +71,12 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         hold_pauses=hold_pauses,
         priority=priority,
         score=read_score(table.table("score")),
+        rescore=read_rescore(table.table("rescore")),
         heat=read_heat(table.table("heat")),
         breaker=read_breaker(table.table("breaker")),
         control=read_control(table.table("control")),
         dispatch=read_dispatch(table.table("dispatch")),
+        intake=read_intake(table.table("intake")),
         confirmation_days=days,
         lifecycle=read_lifecycle(table.table("lifecycle")),
     )
