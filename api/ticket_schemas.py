@@ -20,7 +20,6 @@ from storage.ticket_views import (
     DispatchView,
     EventView,
     EvidenceView,
-    ExpectedView,
     FindingView,
     HoldView,
     OperationView,
@@ -29,6 +28,7 @@ from storage.ticket_views import (
     TaskView,
     TicketSummary,
 )
+from ticketing.eta import ExpectedResolution
 from ticketing.heat import Heat
 from ticketing.steps import NextStep
 
@@ -158,7 +158,7 @@ class TicketAnswer(Told):
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]
-    expected: ExpectedView | None
+    expected: ExpectedResolution | None
     heat: Heat | None = None
     dispatch_blocked_by: Breaker | None = None
     confirmation_url_secret: str | None = None

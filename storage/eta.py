@@ -10,8 +10,7 @@ from psycopg import Connection
 from domain.working_time import ROUND_THE_CLOCK, WorkingTime
 from storage.calendars import read_calendar
 from storage.queries import load
-from storage.ticket_views import ExpectedView
-from ticketing.eta import Group, Solved, learn, remaining_s
+from ticketing.eta import ExpectedResolution, Group, Solved, learn, remaining_s
 
 QUERIES = load("eta")
 
@@ -46,7 +45,7 @@ def learn_expectations(connection: Connection, now: datetime) -> int:
 
 def expected_resolution(
     connection: Connection, ticket_id: UUID, calendar_id: str | None, started_at: datetime, now: datetime
-) -> ExpectedView | None:
+) -> ExpectedResolution | None:
     """Return when an open ticket will be resolved by its resolve clock; None before any ticket was.
 
     The clock runs on a calendar (None: round the clock) since the ticket was opened, or opened again.
@@ -59,9 +58,9 @@ def expected_resolution(
     working = _working(connection, calendar_id)
     found = remaining_s(seconds, working.worked(started_at, now))
     if found is None:
-        return ExpectedView(None, None, None, basis.value, tickets, learned_at)
+        return ExpectedResolution(None, None, None, basis.value, tickets, learned_at)
     low_at, at, high_at = (working.due(started_at, each) for each in found)
-    return ExpectedView(low_at, at, high_at, basis.value, tickets, learned_at)
+    return ExpectedResolution(low_at, at, high_at, basis.value, tickets, learned_at)
 
 
 def _working(connection: Connection, calendar_id: str | None) -> WorkingTime:

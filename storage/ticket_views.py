@@ -10,6 +10,7 @@ from uuid import UUID
 from storage.breaker import Breaker
 from storage.hand_overs import HandOverView
 from storage.links import LinkView, OriginView
+from ticketing.eta import ExpectedResolution
 from ticketing.heat import Heat
 from ticketing.steps import NextStep
 
@@ -149,22 +150,6 @@ class ClockView:
     started_at: datetime
     due_at: datetime
     stopped_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedView:
-    """When a ticket is expected to be resolved: with a chance of 10, 50 and 90 % by then (SPEC S8).
-
-    Learned from ``tickets`` that have in common what ``basis`` says (failure_mode, kind, priority, all). The times are
-    None for a ticket that has lasted longer than 95 % of the others.
-    """
-
-    low_at: datetime | None
-    at: datetime | None
-    high_at: datetime | None
-    basis: str
-    tickets: int
-    learned_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,7 +384,7 @@ class TicketDetail:
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]
-    expected: ExpectedView | None = None
+    expected: ExpectedResolution | None = None
     heat: Heat | None = None
     dispatch_blocked_by: Breaker | None = None
     confirmation_url_secret: str | None = None

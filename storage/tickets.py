@@ -31,7 +31,6 @@ from storage.ticket_views import (
     DispatchView,
     EventView,
     EvidenceView,
-    ExpectedView,
     FindingView,
     HoldView,
     PredictionHead,
@@ -44,6 +43,7 @@ from storage.ticket_views import (
 )
 from ticketing.actors import Actor, Role
 from ticketing.closure import unpassed_gates
+from ticketing.eta import ExpectedResolution
 from ticketing.facts import FactType
 from ticketing.lifecycle import Command
 from ticketing.policy.whole import Policy
@@ -256,7 +256,7 @@ def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
     )
 
 
-def _expected(connection: Connection, row: TicketRow, parts: _Parts, now: datetime) -> ExpectedView | None:
+def _expected(connection: Connection, row: TicketRow, parts: _Parts, now: datetime) -> ExpectedResolution | None:
     """Return when a ticket will be resolved by how long others took; None once it is, or with nothing learned."""
     resolve = next((stored for stored in parts.clocks if stored.clock == Clock.RESOLVE), None)
     if resolve is None or row.resolved_at is not None or row.state == State.CLOSED:

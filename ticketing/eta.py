@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 import numpy as np
@@ -66,6 +67,22 @@ class Estimate:
     group: Group
     tickets: int
     seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedResolution:
+    """When a ticket is expected to be resolved: with a chance of 10, 50 and 90 % by then (SPEC S8).
+
+    Learned from ``tickets`` that have in common what ``basis`` says (failure_mode, kind, priority, all). The times are
+    None for a ticket that has lasted longer than 95 % of the others.
+    """
+
+    low_at: datetime | None
+    at: datetime | None
+    high_at: datetime | None
+    basis: str
+    tickets: int
+    learned_at: datetime
 
 
 def groups_of(priority: int, kind: str, failure_mode_id: int | None) -> tuple[Group, ...]:
