@@ -115,7 +115,7 @@ def perform(
         _check_unclaimed(row, actor)
     if version is not None and version != row.version:
         raise stale_version(row.code, version, row.version)
-    if command not in OBSERVING and replan(connection, code, now):
+    if (command in CLOCKS or command not in OBSERVING) and replan(connection, code, now):
         row, ticket = read_ticket(connection, code, now)
     decision = decide(ticket, command, facts, actor, now, summary=summary)
     case = Case(connection, row, decision, actor, now)
