@@ -12,6 +12,7 @@ from api.schemas import Asked, Facts, Prose, Told
 from storage.breaker import Breaker
 from storage.hand_overs import HandOverView
 from storage.links import LinkView
+from storage.operation_views import OperationView
 from storage.ticket_views import (
     AnswerView,
     AttachmentView,
@@ -22,7 +23,6 @@ from storage.ticket_views import (
     EvidenceView,
     FindingView,
     HoldView,
-    OperationView,
     PredictionHead,
     ReferenceView,
     TaskView,

@@ -51,6 +51,13 @@ def is_frozen(connection: Connection, site_id: str, priority: int) -> bool:
     return connection.execute(QUERIES["breaker_freezes"], asked).fetchone() is not None
 
 
+def frozen_sites(connection: Connection, sites: Sequence[str] | None = None) -> list[Breaker]:
+    """Return the breakers that are frozen at these sites; None means every site."""
+    asked = {"sites": list(sites) if sites is not None else None}
+    found = [site_id for (site_id,) in connection.execute(QUERIES["frozen_sites"], asked)]
+    return read_breakers(connection, found) if found else []
+
+
 def blocking(connection: Connection, site_id: str, priority: int) -> Breaker | None:
     """Return the breaker that keeps tickets of this priority from being dispatched at the site, None when none does."""
     return read_breakers(connection, [site_id])[0] if is_frozen(connection, site_id, priority) else None

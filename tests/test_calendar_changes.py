@@ -31,7 +31,7 @@ from storage.calendar_book import (
     wanted_with,
 )
 from storage.calendars import read_calendar
-from storage.casework import create_report, replan
+from storage.casework import create_report, replan, reprioritise
 from storage.eta import learn_expectations
 from storage.policies import DEFAULT_POLICY, publish_policy, shipped_body
 from storage.sweeping import notice_overdue
@@ -508,3 +508,19 @@ def test_another_priority_keeps_the_requesters_calendar_and_what_was_used_on_an_
     calendar = read_calendar(connection, "lisbon")
     assert calendar.worked(at, resolve_clock.due_at) == resolve_clock.target_s - 3 * HOUR_S
     assert not replan(connection, code, at)
+
+
+def test_a_level_that_moves_by_itself_reads_the_clocks_off_by_the_old_calendar_first(
+    connection: Connection, house: House
+) -> None:
+    """SPEC S1, S3: two hours were used before Tuesday was closed; the ticket's new targets count from there."""
+    code = a_report(connection, house)
+    noon = NOW + 2 * HOUR
+    closed_on(connection, date(2026, 3, 3), now=noon)
+    connection.execute("update asset set criticality = 1")
+    connection.execute("update person set requester_tier = 'standard'")
+    assert reprioritise(connection, code, "look", noon)
+    assert len(events(connection, house, code)) == 1
+    detail = seen(connection, house, code)
+    target_s = next(clock.target_s for clock in detail.clocks if clock.clock == "resolve")
+    assert read_calendar(connection, "weekdays").worked(noon, due(connection, house, code)) == target_s - 2 * HOUR_S

@@ -351,3 +351,6 @@ def test_a_ticket_that_waits_for_the_open_p0_says_so_to_everyone(console):
             page = browser.get(f"/tickets/{code}").text
             assert "4 P0 are open at Plant 1: from P3 on, dispatch waits until they are cleared." in page
             assert all(f'href="/tickets/{stop}"' in page for stop in stops)
+            assert "4 P0 are open at Plant 1" in browser.get("/").text
+    with console.reader(console.house.requester) as browser:
+        assert "4 P0 are open" not in browser.get("/").text

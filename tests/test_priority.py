@@ -422,3 +422,19 @@ def test_clocks_leave_the_calendar_for_the_most_urgent_and_come_back_to_it(datab
         assert {clock.calendar_id for clock in read_clocks(connection, shown(connection, code).id)} == {None}
         command(connection, code, "override_priority", house.supervisor, {"level": "P3", "reason": "Spare runs"})
         assert {clock.calendar_id for clock in read_clocks(connection, shown(connection, code).id)} == {"weekdays"}
+
+
+def test_a_ticket_that_comes_back_weighs_more(database: str) -> None:
+    """SPEC S1: what was said to be solved and is not is a repeat of the fault."""
+    with connect(database) as connection:
+        house = a_house(connection)
+        code = a_device_ticket(connection, house)
+        carry(connection, house, code, State.EXECUTING)
+        finish_work(connection, house, code)
+        resolve(connection, house, code)
+        command(connection, code, "confirm", house.supervisor, {"satisfied": True})
+        command(connection, code, "close", house.near)
+        command(connection, code, "reopen", house.supervisor, {"reason": "Howls again"}, now=NOW + DAY)
+        row = shown(connection, code)
+        assert row.priority_reason["score"] == 9.6
+        assert events(connection, code)[-2:] == ["reopen", "reprioritise"]

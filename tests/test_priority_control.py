@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from typer.testing import CliRunner
 
 from domain.ids import uuid7
 from domain.refusals import Refused
+from runtime.commands import app
 from runtime.report_commands import last_whole_month, told
 from storage.casework import create_report
 from storage.database import connect
@@ -128,3 +130,15 @@ def test_what_is_no_month_is_refused(month: str) -> None:
 
 def test_the_report_is_about_the_last_whole_month_by_default() -> None:
     assert last_whole_month(datetime(2026, 1, 31, tzinfo=UTC)) == "2025-12"
+
+
+def test_the_command_line_prints_the_comparison(database: str) -> None:
+    with connect(database) as connection:
+        a_device_ticket(connection, a_tested_house(connection))
+    asked = ["report", "priority-control", "--month"]
+    done = CliRunner().invoke(app, [*asked, "2026-03"], env={"WEARSIGHT_DATABASE_URL": database})
+    assert done.exit_code == 0, done.output
+    assert "1 tickets opened, 1 scored by both policies" in done.stdout
+    assert "P2, control P2: 1 tickets" in done.stdout
+    refused = CliRunner().invoke(app, [*asked, "2026-13"], env={"WEARSIGHT_DATABASE_URL": database})
+    assert refused.exit_code == 1

@@ -24,6 +24,7 @@ from api.problems import STATUS_OF_KIND
 from api.routes.tickets import visible_ticket
 from domain.refusals import REFUSALS, Refused
 from storage import casework, console
+from storage.breaker import frozen_sites
 from storage.console import PAGE_SIZE, TicketFilter
 from ticketing.ticket import State
 
@@ -78,10 +79,12 @@ def list_tickets(
             now=now,
         )
         zones = console.site_zones(connection)
+        frozen = frozen_sites(connection, caller.staff_sites())
     more = wanted.query(rows[PAGE_SIZE - 1].id) if len(rows) > PAGE_SIZE else None
     roles = sorted({held.role.value for held in caller.person.roles})
     context = {"tickets": rows[:PAGE_SIZE], "counts": counts, "zones": zones, "wanted": wanted, "more": more}
-    return page(request, frame(request, caller.person, "tickets"), "tickets.html", {**context, "roles": roles})
+    shown = {**context, "roles": roles, "frozen": frozen}
+    return page(request, frame(request, caller.person, "tickets"), "tickets.html", shown)
 
 
 @router.get("/tickets/{code}")

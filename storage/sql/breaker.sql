@@ -7,6 +7,14 @@ from breaker_state
 where site_id = %(site_id)s
   and freezes_from <= %(priority)s::integer
 
+-- name: frozen_sites
+-- The sites whose breaker is frozen.
+select site_id
+from breaker_state
+where frozen_since is not null
+  and (%(sites)s::text[] is null or site_id = any (%(sites)s::text[]))
+order by site_id
+
 -- name: lock_breaker
 -- Locks the breaker of a site, made if need be: of two P0 that open at once the second counts the first.
 insert into breaker_state (site_id, open_p0, changed_at)

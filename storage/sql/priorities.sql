@@ -32,6 +32,7 @@ select
     from ticket t
     join ticket_event e on e.ticket_id = t.id
     where t.asset_id = a.id
+      and (t.closed_at is null or t.closed_at > %(since)s)
       and e.at > %(since)s
       and (e.command = 'dispute' or (e.command = 'note' and not e.effective)))
    + (select count(*)
