@@ -99,7 +99,7 @@ CASES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "open ones": ("console", "prediction_rows", {"status": "open"}),
     "overdue": ("sweeping", "overdue_clocks", {"now": "now"}),
     "to review": ("sweeping", "holds_to_review", {"now": "now"}),
-    "to give out": ("dispatching", "tickets_to_dispatch", {}),
+    "to give out": ("dispatching", "jobs", {"now": "now", "least_urgent": "lowest"}),
     "all of them": ("dispatching", "engineers", {"now": "now", "handled_since": "lately"}),
     "bill": ("tickets", "ticket_bill", {"ticket_id": "device_ticket_id"}),
     "answers": ("tickets", "ticket_answers", {"ticket_id": "ticket_id"}),
@@ -127,6 +127,7 @@ def _samples(connection: Connection) -> dict[str, object]:
         "live": ["new", "dispatched", "accepted", "executing"],
         "closed": ["closed"],
         "open": "open",
+        "lowest": 4,
         "rare": "%no such words anywhere%",
         "nothing": [],
     }
