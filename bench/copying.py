@@ -24,7 +24,7 @@ TABLES: Mapping[str, str] = {
     " summary facts previous_hash hash",
     "ticket_clock": "ticket_id clock calendar_id target_s started_at due_at stopped_at noticed_at",
     "ticket_finding": "ticket_id finding_id joined_at",
-    "ticket_task": "ticket_id number text_en text_zh done_at done_by",
+    "ticket_task": "ticket_id number text_en text_zh done_at done_by result",
     "hold": "ticket_id started_at reason review_at ended_at noticed_at",
     "dispatch_decision": "ticket_id at chosen_id candidates",
     "bill_line": "ticket_id part_id predicted probability issued used returned",

@@ -55,7 +55,10 @@ def last_one_wins() -> None:
     update = timelines.QUERIES["update_ticket"].as_string().partition("where id = %(id)s\n")[0] + "where id = %(id)s"
     insert = timelines.QUERIES["insert_event"].as_string()
     number = "(select coalesce(max(number), 0) + 1 from ticket_event where ticket_id = %(ticket_id)s)"
-    casework.QUERIES = _with(casework.QUERIES, lock_ticket="select id from ticket where code = %(code)s")
+    nothing = "select 1 where %(code)s::text is not null"
+    casework.QUERIES = _with(
+        casework.QUERIES, lock_ticket=nothing, lock_tickets="select 1 where %(codes)s::text[] is not null"
+    )
     timelines.QUERIES = _with(
         timelines.QUERIES, update_ticket=update, insert_event=insert.replace("%(number)s", number)
     )

@@ -168,9 +168,8 @@ def _finish(life: _Life) -> None:
     dice, me = life.dice, life.engineer
     life.outcome = dice.choices(("repaired", "no_fault_found", "false_alarm", "deferred"), (75, 12, 8, 5))[0]
     for number in range(1, len(life.mode.tasks) + 1 if life.mode else 1):
-        life.at[f"task {number}"] = _tell(
-            life, "complete_task", 0.65 + 0.01 * number, me, "executing", {"number": number}, is_effective=True
-        )
+        done, share = {"number": number, "result": "ok"}, 0.65 + 0.01 * number
+        life.at[f"task {number}"] = _tell(life, "complete_task", share, me, "executing", done, is_effective=True)
     finished = _moment(life, 0.8)
     facts = {
         "resolution_code": life.outcome,
@@ -281,7 +280,8 @@ def _store(life: _Life) -> None:
     resolve = life.clocks["resolve"]
     for number, (text_en, text_zh) in enumerate(mode.tasks if mode else (), start=1):
         done_at = at.get(f"task {number}")
-        life.rows.add("ticket_task", life.id, number, text_en, text_zh, done_at, life.engineer[0] if done_at else None)
+        done = (done_at, life.engineer[0], "ok") if done_at else (None, None, None)
+        life.rows.add("ticket_task", life.id, number, text_en, text_zh, *done)
     for part_id, pieces, probability in mode.parts if mode else ():
         used = pieces if life.outcome == "repaired" else 0
         life.rows.add("bill_line", life.id, part_id, pieces, probability, used, used, 0)

@@ -14,6 +14,8 @@ def _run() -> None:
     dsn: str = context.config.attributes["dsn"]
     engine = create_engine("postgresql+psycopg://", creator=lambda: connect(dsn), poolclass=pool.NullPool)
     with engine.begin() as connection:
+        # A change of a table with millions of rows may take longer than any statement of the service.
+        connection.execute(text("set local statement_timeout = 0"))
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         context.configure(connection=connection)
         with context.begin_transaction():

@@ -166,6 +166,6 @@ select (select json_object_agg(state, how_many)
        (select max(last_seen_at) from device),
        (select count(*) from evidence_due),
        (select count(*) from outbox where done_at is null and given_up_at is null),
-       (select count(*) from outbox where given_up_at is not null),
+       (select count(*) from outbox where given_up_at is not null and done_at is null),
        (select count(*) from device where online),
        (select count(*) from device)

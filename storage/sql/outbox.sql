@@ -85,6 +85,7 @@ select
 from outbox o
 left join ticket t on t.id = o.ticket_id
 where o.given_up_at is not null
+  and o.done_at is null
 order by o.given_up_at desc, o.id desc
 limit %(limit)s
 
