@@ -337,7 +337,7 @@ TABLE: tuple[Step, ...] = (
     Step(C.ACKNOWLEDGE, OPEN_STATES, None, (W.REACHED, W.SUPERVISOR), (_COMMENT,), (Condition.ESCALATED,),
          observes=True),
     # Nobody accepted it: the backup team's engineers get an accept clock of their own.
-    Step(C.PASS_TO_BACKUP, (DISPATCHED,), NEW, (W.SYSTEM,), (_TEAM, _FROM_TEAM), starts=(K.ACCEPT,),
+    Step(C.PASS_TO_BACKUP, (DISPATCHED,), NEW, (W.SYSTEM,), (_TEAM, _FROM_TEAM), anew=(K.ACCEPT,),
          records={"assignee_id": S.NOTHING, "team_id": S.FACT}),
     Step(C.REPRIORITISE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
 )

@@ -14,7 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from psycopg import Connection
+from psycopg.conninfo import make_conninfo
 
+from bench.campaign.house import wait_until
 from bench.campaign.outcome import Outcome
 from notify.channels.recording import RecordingChannel
 from notify.relay import Patience, deliver_due
@@ -88,10 +90,16 @@ class _Scheduler:
 
     def __init__(self, dsn: str, bug: str, log: Path) -> None:
         self._dsn, self._bug, self._log = dsn, bug, log
+        self._starts = 0
         self.start()
+
+    @property
+    def _name(self) -> str:
+        return f"scheduler-{id(self)}-{self._starts}"
 
     def start(self) -> None:
         """Start it, as the supervisor would."""
+        self._starts += 1
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bench.campaign.scheduler", self._bug],
@@ -101,8 +109,17 @@ class _Scheduler:
                 stderr=log,
             )
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{self._dsn}\n".encode())
+        self._process.stdin.write(f"{make_conninfo(self._dsn, application_name=self._name)}\n".encode())
         self._process.stdin.close()
+
+    def wait_until_it_works(self) -> None:
+        """Wait until it is at the database: to kill one that is still starting would try nothing."""
+
+        def works() -> bool:
+            with connect(self._dsn) as connection:
+                return connection.execute(_AT_WORK, (self._name,)).fetchone() is not None
+
+        wait_until(works, "the scheduler is at the database", 60)
 
     def kill(self) -> None:
         """Kill -9."""
@@ -127,6 +144,8 @@ def _kill(schedulers: list[_Scheduler], times: int, within_s: float) -> int:
     while done < times:
         time.sleep(rng.uniform(0.5, 1.5) * within_s / times)
         victims = schedulers if rng.random() < 0.15 and done + 2 <= times else [rng.choice(schedulers)]
+        for victim in victims:
+            victim.wait_until_it_works()
         for victim in victims:
             victim.kill()
             done += 1
@@ -209,6 +228,7 @@ def _count(dsn: str, planned: int) -> Tally:
     return Tally(planned, planned - int(row[0]), int(row[1]), int(row[2]), float(row[3] or 0), int(calls[0]))
 
 
+_AT_WORK = "select 1 from pg_stat_activity where application_name = %s"
 _CLONE = """
 with original as (
   select * from ticket where code = %(code)s
