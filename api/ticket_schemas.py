@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue, StringConstraints
 from api.schemas import Asked, Facts, Prose, Told
 from storage.breaker import Breaker
 from storage.hand_overs import HandOverView
+from storage.intake_views import OperationView, ReferenceView
 from storage.links import LinkView
 from storage.ticket_views import (
     AnswerView,
@@ -23,9 +24,7 @@ from storage.ticket_views import (
     ExpectedView,
     FindingView,
     HoldView,
-    OperationView,
     PredictionHead,
-    ReferenceView,
     TaskView,
     TicketSummary,
 )

@@ -19,9 +19,9 @@ from psycopg.types.json import Jsonb
 
 from domain.refusals import Refused
 from storage.articles import find_articles
+from storage.intake_views import LookupView
 from storage.policies import policy_in_force, read_policy_version
 from storage.queries import load
-from storage.ticket_views import LookupView
 from ticketing.likeness import likeness
 from ticketing.policy.intake import IntakePolicy
 

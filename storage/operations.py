@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from storage.ticket_views import OperationView
+from storage.intake_views import OperationView
 from ticketing.ticket import Operation, Phase
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from storage.breaker import Breaker
 from storage.hand_overs import HandOverView
+from storage.intake_views import LookupView, OperationView, ReferenceView
 from storage.links import LinkView, OriginView
 from ticketing.heat import Heat
 from ticketing.steps import NextStep
@@ -326,46 +327,6 @@ class AnswerView:
     cause: str | None
     comment: str | None
     answered_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class LookupView:
-    """What was looked up about the ticket: pending, done (with its body) or failed."""
-
-    name: str
-    state: str
-    body: Mapping[str, object] | None
-    asked_at: datetime
-    done_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class OperationView:
-    """One operation of a production order: start, finish, check or passed is its phase; people are names."""
-
-    number: int
-    name: str
-    phase: str
-    engineer_id: int | None
-    engineer: str | None
-    quality_check: str
-    started_at: datetime | None
-    started_by: str | None
-    finished_at: datetime | None
-    finished_by: str | None
-    checked_at: datetime | None
-    checked_by: str | None
-    check_result: str | None
-    check_remark: str | None
-    failed_checks: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceView:
-    """The record of another system that the ticket is."""
-
-    source: str
-    reference: str
 
 
 @dataclass(frozen=True, slots=True)
