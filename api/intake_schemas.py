@@ -76,6 +76,19 @@ class NewReport(Asked):
     bill: Annotated[list[NewBillLine], Field(max_length=100, default_factory=list)]
 
 
+class IntakePreview(Told):
+    """What a form shows before a ticket is opened, as the look-ups of a ticket have it.
+
+    History and duplicates are for the staff of the site only.
+    """
+
+    asset_id: int
+    warranty: dict[str, JsonValue]
+    history: dict[str, JsonValue] | None = None
+    duplicates: dict[str, JsonValue] | None = None
+    knowledge: dict[str, JsonValue]
+
+
 class Settlement(Asked):
     """How a refused request was dealt with."""
 

@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue, StringConstraints
 from api.schemas import Asked, Facts, Prose, Told
 from storage.breaker import Breaker
 from storage.hand_overs import HandOverView
+from storage.intake_views import ReferenceView
 from storage.links import LinkView
 from storage.operation_views import OperationView
 from storage.ticket_views import (
@@ -24,7 +25,6 @@ from storage.ticket_views import (
     FindingView,
     HoldView,
     PredictionHead,
-    ReferenceView,
     TaskView,
     TicketSummary,
 )

@@ -17,10 +17,11 @@ from psycopg import Connection
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
+from domain.refusals import Refused
 from storage.articles import find_articles
-from storage.policies import read_policy_version
+from storage.intake_views import LookupView
+from storage.policies import policy_in_force, read_policy_version
 from storage.queries import load
-from storage.ticket_views import LookupView
 from ticketing.likeness import likeness
 from ticketing.policy.intake import IntakePolicy
 
@@ -28,6 +29,8 @@ QUERIES = load("lookups")
 
 # A requester sees their own tickets only, so not these.
 OTHERS_TICKETS = frozenset({"history", "duplicates"})
+# What a serial number fills in beside the warranty.
+NAMEPLATE = ("serial_number", "brand", "model", "batch", "firmware", "contract_number")
 HISTORY_LIMIT = 20
 CANDIDATES_LIMIT = 50
 DUPLICATES_LIMIT = 5
@@ -55,6 +58,12 @@ class Subject:
     opened_on: date
     mode_en: str | None
     mode_zh: str | None
+    serial_number: str | None
+    brand: str | None
+    model: str | None
+    batch: str | None
+    firmware: str | None
+    contract_number: str | None
 
     @property
     def text(self) -> str:
@@ -109,6 +118,41 @@ def lookups_for(connection: Connection, ticket_id: UUID, *, is_staff: bool) -> l
     return [lookup for lookup in found if is_staff or lookup.name not in OTHERS_TICKETS]
 
 
+def preview(
+    connection: Connection,
+    asset_id: int,
+    *,
+    title: str,
+    description: str,
+    failure_mode: str | None,
+    is_staff: bool,
+    now: datetime,
+) -> dict[str, Body]:
+    """Return what would be looked up about a ticket that somebody is about to open, for the form to show."""
+    policy_id, policy = policy_in_force(connection)
+    asked = {"asset_id": asset_id, "failure_mode": failure_mode, "now": now}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(QUERIES["subject_of_asset"], asked).fetchone()
+    if row is None:
+        raise Refused("unknown_record", expected="an asset", got=str(asset_id), remedy="Check the asset's id.")
+    subject = Subject(
+        id=UUID(int=0),
+        asset_id=asset_id,
+        title_en=title,
+        title_zh=title,
+        description=description,
+        opened_at=now,
+        parent_id=None,
+        policy_id=policy_id,
+        **row,
+    )
+    return {
+        name: look_up(connection, subject, policy.intake)
+        for name, look_up in LOOKUPS.items()
+        if is_staff or name not in OTHERS_TICKETS
+    }
+
+
 def warranty_on(warranty_until: date | None, day: date) -> Body:
     """Return what the warranty says on a day, its last day included; out of it the work is charged."""
     if warranty_until is None:
@@ -136,7 +180,8 @@ def _save(connection: Connection, ticket_id: UUID, name: str, body: Body, now: d
 
 
 def _warranty(connection: Connection, subject: Subject, policy: IntakePolicy) -> Body:
-    return warranty_on(subject.warranty_until, subject.opened_on)
+    plate = {name: getattr(subject, name) for name in NAMEPLATE}
+    return {**warranty_on(subject.warranty_until, subject.opened_on), **plate}
 
 
 def _history(connection: Connection, subject: Subject, policy: IntakePolicy) -> Body:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from storage.breaker import Breaker
 from storage.hand_overs import HandOverView
+from storage.intake_views import LookupView, ReferenceView
 from storage.links import LinkView, OriginView
 from storage.operation_views import OperationView
 from ticketing.eta import ExpectedResolution
@@ -312,25 +313,6 @@ class AnswerView:
     cause: str | None
     comment: str | None
     answered_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class LookupView:
-    """What was looked up about the ticket: pending, done (with its body) or failed."""
-
-    name: str
-    state: str
-    body: Mapping[str, object] | None
-    asked_at: datetime
-    done_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceView:
-    """The record of another system that the ticket is."""
-
-    source: str
-    reference: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from domain.refusals import Refused
 from storage.breaker import blocking
 from storage.eta import expected_resolution
 from storage.hand_overs import hand_overs_of, receivers_of, teams_to_choose
+from storage.intake_views import ReferenceView
 from storage.links import links_of, origins_of, tickets_to_join
 from storage.lookups import lookups_for
 from storage.operations import OperationRow
@@ -34,7 +35,6 @@ from storage.ticket_views import (
     FindingView,
     HoldView,
     PredictionHead,
-    ReferenceView,
     TaskView,
     TicketDetail,
     TicketPage,

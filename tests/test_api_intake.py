@@ -75,6 +75,33 @@ def test_a_report_by_serial_number_is_answered_at_once_with_its_look_ups(plant: 
     assert {one["state"] for one in again["lookups"]} == {"done"}
 
 
+def test_a_form_shows_what_is_known_before_anything_is_opened(plant: Plant) -> None:
+    """SPEC T10: a serial number fills warranty and firmware; the asset's tickets, likely duplicates and articles."""
+    with plant.api.pool.connection() as connection:
+        connection.execute("update asset set firmware = '2.4.1', brand = 'Acme'")
+    article = {"title_en": "Howling motors", "title_zh": "电机异响"}
+    assert plant.ask("POST", "/articles", plant.house.planner, article).status_code == 201
+    code = plant.report(title="电机异响").json()["ticket"]["code"]
+    asked = {"serial_number": "SN-88", "title": "电机异响，停不下来"}
+    shown = plant.ask("GET", "/intake-preview", plant.house.near, params=asked)
+    assert shown.status_code == 200, shown.text
+    told = shown.json()
+    assert (told["asset_id"], told["warranty"]["state"], told["warranty"]["charge"]) == (
+        plant.house.asset_id,
+        "out",
+        True,
+    )
+    assert (told["warranty"]["firmware"], told["warranty"]["brand"]) == ("2.4.1", "Acme")
+    assert [one["code"] for one in told["history"]["items"]] == [code]
+    assert [one["code"] for one in told["duplicates"]["items"]] == [code]
+    assert [one["title_en"] for one in told["knowledge"]["items"]] == ["Howling motors"]
+    own = plant.ask("GET", "/intake-preview", plant.house.requester, params=asked).json()
+    assert (own["history"], own["duplicates"]) == (None, None)
+    assert plant.ask("GET", "/intake-preview", plant.house.near).status_code == 422
+    assert plant.ask("GET", "/intake-preview", plant.house.near, params={"asset_id": 999_999}).status_code == 404
+    assert len(plant.ask("GET", "/tickets", plant.house.supervisor).json()["items"]) == 1
+
+
 def test_another_system_gets_a_letter_of_its_own_and_one_ticket_for_one_record(plant: Plant) -> None:
     first = plant.report(Role.INTEGRATION, external_ref="E00123")
     again = plant.report(Role.INTEGRATION, external_ref="E00123", title="Renamed")

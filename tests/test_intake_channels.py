@@ -168,3 +168,21 @@ def test_a_ticket_split_off_knows_its_parent_and_its_team(pool: ConnectionPool) 
         found = ticket_detail(connection, child.code, actor=house.near, now=NOW).ticket
         assert (found.parent_code, found.team_name) == (parent.code, "Electricians")
         assert found.evidence_at == datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
+
+
+def test_a_closed_ticket_of_a_failure_mode_stands_in_the_way_of_no_new_one(pool: ConnectionPool) -> None:
+    """SPEC Q1: wear comes again; and another asset's open ticket of the mode is no reason either."""
+    with pool.connection() as connection:
+        house = a_house(connection)
+        other, _, _ = an_asset(connection, "M-2", None, NOW)
+        request = a_request(house, failure_mode="bearing_wear")
+        first = open_ticket(connection, request, NOW)
+        taken = refusal(connection, request)
+        assert (taken.name, taken.got) == ("already_open", first.code)
+        elsewhere = open_ticket(connection, replace(request, asset_id=other), NOW)
+        connection.execute(
+            "update ticket set state = 'closed', outcome = 'repaired', closed_at = %s where code = %s",
+            (NOW, first.code),
+        )
+        again = open_ticket(connection, request, NOW + HOUR)
+        assert len({first.code, elsewhere.code, again.code}) == 3

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from storage.casework import open_from_prediction
+from storage.intaking.refusals import list_refusals
 from storage.people import RoleHeld, create_person
 from tests.console_builders import NOW, a_worn_motor
-from tests.ticket_builders import DAY, MINUTE, an_actor
+from tests.ticket_builders import DAY, MINUTE, SITE, an_actor
 from ticketing.actors import Role
 
 
@@ -52,6 +53,10 @@ def test_an_empty_report_is_refused_with_the_details_kept(console):
         refused = browser.post("/assets/1/reports", data={"title": " ", "description": "since noon"})
     assert refused.status_code == 422
     assert "since noon</textarea>" in refused.text
+    with console.pool.connection() as connection:
+        kept = list_refusals(connection, sites=None)
+    assert [(one.channel, one.reason, one.site_id) for one in kept] == [("console", "invalid_request", SITE)]
+    assert '"description": "since noon"' in kept[0].body
 
 
 def test_what_lies_at_another_site_does_not_exist(console):

@@ -164,7 +164,9 @@ def test_a_meter_opens_at_its_round_numbers_and_carries_the_rest_over(pool: Conn
         assert the_schedule(connection).counted == pytest.approx(0.5)
 
 
-def test_two_desks_that_look_at_once_open_one_inspection(database: str) -> None:
+def test_eight_desks_that_look_at_once_open_one_inspection_and_none_of_them_fails(database: str) -> None:
+    """Fails when a schedule is read without being claimed: the index lets one through, and the others break on it."""
+    looked: list[bool] = []
     with open_pool(database, size=8) as pool:
         with pool.connection() as connection:
             a_schedule(connection, a_house(connection))
@@ -173,13 +175,14 @@ def test_two_desks_that_look_at_once_open_one_inspection(database: str) -> None:
         def desk() -> None:
             with pool.connection() as connection:
                 barrier.wait()
-                look_at_next_schedule(connection, NOW)
+                looked.append(look_at_next_schedule(connection, NOW))
 
         threads = [threading.Thread(target=desk) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        assert sorted(looked) == [False] * 7 + [True]
         with pool.connection() as connection:
             assert connection.execute("select count(*) from ticket").fetchone() == (1,)
 

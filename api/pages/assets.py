@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,9 @@ from storage import assets, audit, casework, charts, console, register_files
 from storage.assets import Asset, DeviceRow
 from storage.components import list_components
 from storage.console import PAGE_SIZE, TicketFilter
+from storage.intaking.refusals import is_kept, keep_refusal
 from storage.vibration import MOST_SERIES, is_measured, without_features
+from ticketing.intake import Channel
 
 router = APIRouter()
 
@@ -106,8 +109,28 @@ def report_fault(
                 now=now,
             )
     except Refused as refusal:
+        if is_kept(refusal):
+            _keep(database, caller, asset_id, typed, refusal, now)
         return asset_page(request, caller, database, asset_id, refusal=refusal, typed=typed)
     return RedirectResponse(f"/tickets/{code}", status_code=303)
+
+
+def _keep(
+    database: Database, caller: Caller, asset_id: int, typed: TypedReport, refusal: Refused, now: datetime
+) -> None:
+    """Keep a refused report, so that what was typed is not lost with the window."""
+    told = {"asset_id": asset_id, "title": typed.title, "description": typed.description}
+    with database.connection() as connection:
+        site_id = assets.site_of_asset(connection, asset_id)
+        keep_refusal(
+            connection,
+            refusal,
+            channel=Channel.CONSOLE,
+            body=json.dumps(told, ensure_ascii=False),
+            person_id=caller.person.id,
+            site_id=site_id if site_id is not None and caller.sees(site_id) else None,
+            now=now,
+        )
 
 
 @router.get("/assets/{asset_id}/series/{series_id}/span")

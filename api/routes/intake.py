@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from psycopg import Connection
 from starlette.concurrency import run_in_threadpool
 
 from api.boundary import BASE_PATH
@@ -18,6 +19,7 @@ from api.dependencies import (
     LanguageAsked,
     Now,
     ReadRefusedIntake,
+    ReadTickets,
     ReportFault,
     SettleRefusedIntake,
     now_of,
@@ -25,17 +27,17 @@ from api.dependencies import (
     visitor_of,
 )
 from api.identity import Caller, channel_of, permitted
-from api.intake_schemas import IntakeRefusals, NewReport, Settlement
+from api.intake_schemas import IntakePreview, IntakeRefusals, NewReport, Settlement
 from api.permissions import Action
 from api.problems import RefusedWith, misread, unknown
 from api.repeats import IdempotencyKey, claim
-from api.routes.answers import CHANGE_ANSWERS, SIGNED_IN_ANSWERS
+from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.assets import visible_asset
 from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
 from api.schemas import Key
 from api.ticket_schemas import TicketAnswer
 from domain.refusals import Refused
-from storage import assets, intake, tickets
+from storage import assets, intake, lookups, tickets
 from storage.intaking.records import asset_by_serial_number
 from storage.intaking.refusals import (
     BODY_BYTES,
@@ -102,11 +104,7 @@ def report_fault(
     gets the ticket that it has, with status 200. A refused request is kept; the problem says under which number.
     """
     with database.connection() as connection:
-        asset_id = body.asset_id
-        if body.serial_number is not None and asset_id is None:
-            asset_id = asset_by_serial_number(connection, body.serial_number, caller.site_list())
-        elif body.serial_number is not None or asset_id is None:
-            raise invalid("an asset_id or a serial_number, one of them", "both" if asset_id else "neither")
+        asset_id = _asset_id(connection, caller, body.asset_id, body.serial_number)
         site_id = visible_asset(connection, caller, asset_id)
         repeat = claim(connection, caller, idempotency_key, request, body, now)
         if isinstance(repeat, JSONResponse):
@@ -118,6 +116,33 @@ def report_fault(
         repeat.keep(response.status_code, answer)
     response.headers["Location"] = f"/api/v1/tickets/{opened.code}"
     return answer
+
+
+@router.get("/intake-preview", responses=RECORD_ANSWERS)
+def preview_intake(
+    caller: ReadTickets,
+    database: Database,
+    now: Now,
+    asset_id: Key | None = None,
+    serial_number: Annotated[str | None, Query(min_length=1, max_length=64)] = None,
+    title: Annotated[str, Query(max_length=120)] = "",
+    description: Annotated[str, Query(max_length=1_000)] = "",
+    failure_mode: Annotated[str | None, Query(pattern=r"^[a-z0-9_.-]{1,64}$")] = None,
+) -> IntakePreview:
+    """Return what a form shows before a ticket is opened: warranty, nameplate, history, likely duplicates, articles."""
+    with database.connection() as connection:
+        found_id = _asset_id(connection, caller, asset_id, serial_number)
+        site_id = visible_asset(connection, caller, found_id)
+        found = lookups.preview(
+            connection,
+            found_id,
+            title=title,
+            description=description,
+            failure_mode=failure_mode,
+            is_staff=caller.is_staff_at(site_id),
+            now=now,
+        )
+    return IntakePreview.model_validate({"asset_id": found_id, **found})
 
 
 @router.get("/intake-refusals", responses=SIGNED_IN_ANSWERS)
@@ -151,6 +176,15 @@ def settle_refused_intake(
             raise unknown("refused request", refusal_id)
         settle_refusal(connection, refusal_id, person_id=caller.person.id, note=body.note, now=now)
         return list_refusals(connection, sites=caller.site_list(), refusal_id=refusal_id, limit=1)[0]
+
+
+def _asset_id(connection: Connection, caller: Caller, asset_id: int | None, serial_number: str | None) -> int:
+    """Return the asset that is named by its id or by its serial number, the latter at the caller's sites only."""
+    if asset_id is None and serial_number is not None:
+        return asset_by_serial_number(connection, serial_number, caller.site_list())
+    if asset_id is None or serial_number is not None:
+        raise invalid("an asset_id or a serial_number, one of them", "neither" if asset_id is None else "both")
+    return asset_id
 
 
 def _request(caller: Caller, body: NewReport, asset_id: int, site_id: str) -> IntakeRequest:

@@ -131,16 +131,18 @@ def ticket_of_reference(connection: Connection, external: SourceReference) -> tu
 
 def check_people(connection: Connection, request: IntakeRequest, site_id: str) -> None:
     """Refuse a requester, a team or an engineer who has no business at the site, before anything is written."""
-    asked = {"requester_id": request.requester_id, "team_id": request.team_id, "site_id": site_id}
-    row = connection.execute(QUERIES["is_known"], asked).fetchone()
-    assert row is not None
-    for name, is_known, got in (
-        ("an active person with a role at the asset's site as requester", row[0], request.requester_id),
-        ("a team of the asset's site", row[1], request.team_id),
-    ):
-        if got is not None and not is_known:
-            raise invalid(name, str(got))
+    if request.requester_id is not None or request.team_id is not None:
+        asked = {"requester_id": request.requester_id, "team_id": request.team_id, "site_id": site_id}
+        row = connection.execute(QUERIES["is_known"], asked).fetchone()
+        assert row is not None
+        if request.requester_id is not None and not row[0]:
+            raise invalid("an active person with a role at the asset's site as requester", str(request.requester_id))
+        if request.team_id is not None and not row[1]:
+            raise invalid("a team of the asset's site", str(request.team_id))
     named = sorted({one.engineer_id for one in request.operations if one.engineer_id is not None})
-    strangers = connection.execute(QUERIES["engineers_elsewhere"], {"person_ids": named, "site_id": site_id}).fetchall()
-    if strangers:
-        raise invalid("engineers of the asset's site for the operations", ", ".join(str(row[0]) for row in strangers))
+    if named:
+        people = {"person_ids": named, "site_id": site_id}
+        strangers = connection.execute(QUERIES["engineers_elsewhere"], people).fetchall()
+        if strangers:
+            got = ", ".join(str(row[0]) for row in strangers)
+            raise invalid("engineers of the asset's site for the operations", got)

@@ -19,13 +19,25 @@ for update skip locked
 select
   t.id, t.asset_id, a.asset_type_id, t.failure_mode_id, t.title_en, t.title_zh, t.description, t.opened_at,
   t.parent_id, t.policy_id, a.warranty_until, (t.opened_at at time zone c.time_zone)::date as opened_on,
-  m.name_en as mode_en, m.name_zh as mode_zh
+  m.name_en as mode_en, m.name_zh as mode_zh, a.serial_number, a.brand, a.model, a.batch, a.firmware, a.contract_number
 from ticket t
 join asset a on a.id = t.asset_id
 join site s on s.id = t.site_id
 join calendar c on c.id = s.calendar_id
 left join failure_mode m on m.id = t.failure_mode_id
 where t.id = %(ticket_id)s
+
+-- name: subject_of_asset
+-- What would be looked up about a ticket of an asset that nobody has opened yet.
+select
+  a.asset_type_id, m.id as failure_mode_id, a.warranty_until,
+  (%(now)s::timestamptz at time zone c.time_zone)::date as opened_on, m.name_en as mode_en, m.name_zh as mode_zh,
+  a.serial_number, a.brand, a.model, a.batch, a.firmware, a.contract_number
+from asset a
+join site s on s.id = a.site_id
+join calendar c on c.id = s.calendar_id
+left join failure_mode m on m.asset_type_id = a.asset_type_id and m.code = %(failure_mode)s::text
+where a.id = %(asset_id)s
 
 -- name: save
 -- Saves what a look-up came to, or when to try it again.
