@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, StringConstraints
 
 from api.schemas import Asked, Facts, Prose, Told
 from storage.breaker import Breaker
+from storage.evidence_views import EvidenceView, FindingView, PredictionHead
 from storage.hand_overs import HandOverView
 from storage.intake_views import ReferenceView
 from storage.links import LinkView
@@ -21,10 +22,7 @@ from storage.ticket_views import (
     ClockView,
     DispatchView,
     EventView,
-    EvidenceView,
-    FindingView,
     HoldView,
-    PredictionHead,
     TaskView,
     TicketSummary,
 )

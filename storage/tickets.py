@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 from domain.refusals import Refused
 from storage.breaker import blocking
 from storage.eta import expected_resolution
+from storage.evidence_views import EvidenceView, FindingView, PredictionHead
 from storage.hand_overs import hand_overs_of, receivers_of, teams_to_choose
 from storage.intake_views import ReferenceView
 from storage.links import links_of, origins_of, tickets_to_join
@@ -31,10 +32,7 @@ from storage.ticket_views import (
     ClockView,
     DispatchView,
     EventView,
-    EvidenceView,
-    FindingView,
     HoldView,
-    PredictionHead,
     TaskView,
     TicketDetail,
     TicketPage,
