@@ -23,8 +23,6 @@ GETTING_READY = timedelta(minutes=6)
 SITES = (("plant-1", "Plant 1", 0.0, 0.0), ("plant-2", "Plant 2", 0.12, 0.10), ("plant-3", "Plant 3", -0.10, 0.22))
 LATITUDE, LONGITUDE = 31.3040, 120.7150
 ASSET_TYPES = ("motor", "pump", "oven", "gearbox", "hydraulic_rig", "milling")
-MACHINES_PER_ENGINEER = 30
-FAULTS_PER_ENGINEER_DAY = 1.2
 # How a fault begins: the sensors tell of one that comes, or of one that is none; otherwise a person notices it.
 SHOWN, FALSE_ALARM = 0.45, 0.12
 LINE_STOPS = 0.08
@@ -51,6 +49,8 @@ class MonthPlan:
     starts_at: datetime
     days: int = 30
     engineers: int = 8
+    machines_per_engineer: int = 30
+    faults_per_engineer_day: float = 1.2
 
     @property
     def ends_at(self) -> datetime:
@@ -181,7 +181,7 @@ def travel_time(km: float) -> timedelta:
 def draw_machines(plan: MonthPlan) -> tuple[Machine, ...]:
     """Return the machines, spread over the sites in turn."""
     found = []
-    for number in range(MACHINES_PER_ENGINEER * plan.engineers):
+    for number in range(plan.machines_per_engineer * plan.engineers):
         site, _, north, east = SITES[number % len(SITES)]
         asset_type = ASSET_TYPES[number // len(SITES) % len(ASSET_TYPES)]
         dice = luck(plan.seed, "machine", number)
@@ -266,7 +266,7 @@ def _offline(plan: MonthPlan, number: int, shifts: Sequence[Span]) -> list[Span]
 def draw_faults(plan: MonthPlan, machines: Sequence[Machine], modes: Sequence[Mode]) -> tuple[Fault, ...]:
     """Return the faults of the month in order; one mode of one machine rests some days before it comes again."""
     dice = luck(plan.seed, "faults")
-    rate_s = DAY.total_seconds() / (FAULTS_PER_ENGINEER_DAY * plan.engineers)
+    rate_s = DAY.total_seconds() / (plan.faults_per_engineer_day * plan.engineers)
     rests_until = {
         (machine, mode): plan.starts_at
         for machine in machines
