@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 import threading
 import time
@@ -107,12 +106,10 @@ def run_policy(dsn: str, policy: Mapping[str, object], plan: MonthPlan, say: Cal
 def api_over(pool: ConnectionPool, clock: Clock) -> Iterator[str]:
     """Serve the API on a free port of this machine until the end of the block, reading ``clock``; give its address."""
     from api.app import create_app
-    from api.server import Server
+    from api.server import Server, listening_socket
 
     app = create_app(pool, clock, dialects=IngestDialects())
-    # The protocol is said: asyncio sends small answers at once only over sockets that name TCP, else 40 ms later.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
+    with listening_socket("127.0.0.1", 0) as listener:
         server = Server(app, uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="month-api", daemon=True)
         thread.start()

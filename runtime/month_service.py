@@ -64,11 +64,16 @@ class MonthService:
         self._pool = pool
         self._clock = clock
         self._jobs = [job for job in JOBS if job.name not in NOT_OF_TICKETS]
+        self._due_s = dict.fromkeys((job.name for job in self._jobs), clock.monotonic_s())
         self._shown: dict[tuple[int, str], list[Finding]] = {}
 
     def round(self) -> None:
-        """Do all the desk's jobs that are about tickets, each until it has nothing to do."""
+        """Do those of the desk's jobs about tickets that are due by now, each until it has nothing to do."""
+        now_s = self._clock.monotonic_s()
         for job in self._jobs:
+            if now_s < self._due_s[job.name]:
+                continue
+            self._due_s[job.name] = now_s + job.every_s
             for _ in range(CALLS_PER_ROUND):
                 if not job.run(self._pool, self._clock):
                     break

@@ -23,12 +23,11 @@ GETTING_READY = timedelta(minutes=6)
 SITES = (("plant-1", "Plant 1", 0.0, 0.0), ("plant-2", "Plant 2", 0.12, 0.10), ("plant-3", "Plant 3", -0.10, 0.22))
 LATITUDE, LONGITUDE = 31.3040, 120.7150
 ASSET_TYPES = ("motor", "pump", "oven", "gearbox", "hydraulic_rig", "milling")
-MACHINES_PER_ENGINEER = 15
-FAULTS_PER_ENGINEER_DAY = 1.7
 # How a fault begins: the sensors tell of one that comes, or of one that is none; otherwise a person notices it.
 SHOWN, FALSE_ALARM = 0.45, 0.12
 LINE_STOPS = 0.08
-SAME_MODE_RESTS = 6 * DAY
+# A mode of a machine comes again within a month only where a repair did not hold.
+SAME_MODE_RESTS = 30 * DAY
 # What engineers can do, with the level they are best at; levels are drawn around it.
 PROFILES: tuple[Mapping[str, int], ...] = (
     {"mechanical": 5, "hydraulic": 3},
@@ -50,6 +49,8 @@ class MonthPlan:
     starts_at: datetime
     days: int = 30
     engineers: int = 8
+    machines_per_engineer: int = 30
+    faults_per_engineer_day: float = 1.2
 
     @property
     def ends_at(self) -> datetime:
@@ -180,7 +181,7 @@ def travel_time(km: float) -> timedelta:
 def draw_machines(plan: MonthPlan) -> tuple[Machine, ...]:
     """Return the machines, spread over the sites in turn."""
     found = []
-    for number in range(MACHINES_PER_ENGINEER * plan.engineers):
+    for number in range(plan.machines_per_engineer * plan.engineers):
         site, _, north, east = SITES[number % len(SITES)]
         asset_type = ASSET_TYPES[number // len(SITES) % len(ASSET_TYPES)]
         dice = luck(plan.seed, "machine", number)
@@ -265,21 +266,24 @@ def _offline(plan: MonthPlan, number: int, shifts: Sequence[Span]) -> list[Span]
 def draw_faults(plan: MonthPlan, machines: Sequence[Machine], modes: Sequence[Mode]) -> tuple[Fault, ...]:
     """Return the faults of the month in order; one mode of one machine rests some days before it comes again."""
     dice = luck(plan.seed, "faults")
-    rate_s = DAY.total_seconds() / (FAULTS_PER_ENGINEER_DAY * plan.engineers)
-    last: dict[tuple[str, str], datetime] = {}
+    rate_s = DAY.total_seconds() / (plan.faults_per_engineer_day * plan.engineers)
+    rests_until = {
+        (machine, mode): plan.starts_at
+        for machine in machines
+        for mode in modes
+        if mode.asset_type == machine.asset_type
+    }
     found: list[Fault] = []
     at = plan.starts_at
     while True:
         at += timedelta(seconds=round(dice.expovariate(1 / rate_s)))
+        ready = [pair for pair, until in rests_until.items() if until <= at]
         if at >= plan.ends_at:
             return tuple(found)
-        machine = dice.choice(machines)
-        mode = dice.choice([mode for mode in modes if mode.asset_type == machine.asset_type])
-        fault = _draw_fault(plan, len(found) + 1, machine, mode, at)
-        key = machine.tag, mode.code
-        if at - last.get(key, at - SAME_MODE_RESTS) >= SAME_MODE_RESTS:
-            last[key] = at
-            found.append(fault)
+        if ready:
+            machine, mode = dice.choice(ready)
+            rests_until[machine, mode] = at + SAME_MODE_RESTS
+            found.append(_draw_fault(plan, len(found) + 1, machine, mode, at))
 
 
 def _draw_fault(plan: MonthPlan, number: int, machine: Machine, mode: Mode, at: datetime) -> Fault:

@@ -14,8 +14,9 @@ MOTOR = Machine("MO-001", "plant-1", "motor", HERE, 3)
 WEAR = Mode("motor", "bearing_wear", "Bearing wear", 7, ("mechanical",), (24.0, 336.0), (("MO-6308", 1),))
 
 
-def a_plan(*, seed: int = 1, days: int = 2, engineers: int = 4) -> MonthPlan:
-    return MonthPlan(seed, MONDAY, days, engineers)
+def a_plan(*, seed: int = 1, days: int = 2, engineers: int = 4, machines: int = 8) -> MonthPlan:
+    """A short month, in which more happens in a day than usually does."""
+    return MonthPlan(seed, MONDAY, days, engineers, machines, faults_per_engineer_day=3.0)
 
 
 def a_worker(*shifts: tuple[float, float], offline: tuple[Span, ...] = ()) -> Worker:

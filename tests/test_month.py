@@ -76,7 +76,7 @@ def played(play: Callable[..., Played]) -> Played:
 def test_two_months_of_one_seed_come_to_the_same_figures(played: Played, play: Callable[..., Played]) -> None:
     again = play()
     assert again.figures.as_json() == played.figures.as_json()
-    assert sum(played.figures.tickets.values()) >= 8, "a month in which nothing happens says nothing"
+    assert sum(played.figures.tickets.values()) >= 5, "a month in which nothing happens says nothing"
 
 
 def test_another_seed_is_another_month(played: Played, play: Callable[..., Played]) -> None:

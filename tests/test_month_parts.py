@@ -138,7 +138,7 @@ MODES = [
 
 
 def test_faults_come_in_order_within_the_month_and_one_mode_of_a_machine_rests() -> None:
-    plan = a_plan(days=30, engineers=8)
+    plan = a_plan(days=30, engineers=8, machines=40)
     faults = draw_faults(plan, draw_machines(plan), MODES)
     assert len(faults) > 200
     last: dict[tuple[str, str], datetime] = {}
