@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
-from api.schemas import Asked, Key, Line, PartNumber, Prose, Told
+from api.schemas import Asked, Key, Line, LowWord, PartNumber, Prose, Told, without_nul
+from storage.articles import Article, FoundArticle
 from storage.intaking.refusals import IntakeRefusal
+from ticketing.intake import PlannedTask
 
+Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Manuscript = Annotated[str, StringConstraints(max_length=50_000), AfterValidator(without_nul)]
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
 
 
 class NewTask(Asked):
-    """One line of a checklist. Without Chinese words the English ones stand for both."""
+    """One line of a checklist; without Chinese words the English ones stand for both.
+
+    A check with a ``unit`` takes a reading; outside its limits it has failed, and with ``opens_ticket``
+    opens a ticket.
+    """
 
     text_en: Line
     text_zh: Line | None = None
+    unit: Annotated[str, StringConstraints(min_length=1, max_length=16, strip_whitespace=True)] | None = None
+    low_limit: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    high_limit: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    opens_ticket: bool = False
+
+    def planned(self) -> PlannedTask:
+        """Return the task as intake takes it."""
+        text_zh = self.text_zh or self.text_en
+        return PlannedTask(self.text_en, text_zh, self.unit, self.low_limit, self.high_limit, self.opens_ticket)
 
 
 class NewOperation(Asked):
@@ -68,4 +86,58 @@ class IntakeRefusals(Told):
     """A page of refused requests, newest first."""
 
     items: list[IntakeRefusal]
+    next_cursor: str | None
+
+
+class ArticleBody(Asked):
+    """An article. Without an asset type it is for every machine; the failure mode is a code of the type."""
+
+    title_en: Line
+    title_zh: Line | None = None
+    body_en: Manuscript = ""
+    body_zh: Manuscript = ""
+    asset_type: LowWord | None = None
+    failure_mode: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,64}$")] | None = None
+
+
+class ChangedArticle(ArticleBody):
+    """An article as it is to be, and the version that was read."""
+
+    version: Version
+
+
+class Articles(Told):
+    """A page of articles, newest first."""
+
+    items: list[Article]
+    next_cursor: str | None
+
+
+class FoundArticles(Told):
+    """The articles that fit, the best first; ``score`` is no more than an order."""
+
+    items: list[FoundArticle]
+    next_cursor: str | None
+
+
+class DraftBody(Asked):
+    """A form as it stands, and the version that was read, if it is not to overwrite another window's."""
+
+    body: Annotated[dict[str, JsonValue], Field(max_length=200)]
+    version: Version | None = None
+
+
+class DraftShape(Told):
+    """A form as it was left."""
+
+    form: str
+    body: dict[str, JsonValue]
+    saved_at: datetime
+    version: int
+
+
+class Drafts(Told):
+    """A person's drafts, newest first."""
+
+    items: list[DraftShape]
     next_cursor: str | None

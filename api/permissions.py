@@ -40,6 +40,11 @@ class Action(StrEnum):
     READ_REFUSED_INTAKE = "read_refused_intake"
     SETTLE_REFUSED_INTAKE = "settle_refused_intake"
     WORK_ON_TICKET = "work_on_ticket"
+    READ_ARTICLES = "read_articles"
+    CHANGE_ARTICLES = "change_articles"
+    READ_SCHEDULES = "read_schedules"
+    CHANGE_SCHEDULES = "change_schedules"
+    READ_RECORDED_NOTICES = "read_recorded_notices"
     READ_PARTS = "read_parts"
     CHANGE_PARTS = "change_parts"
     READ_PEOPLE = "read_people"
@@ -87,6 +92,12 @@ PERMISSIONS: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.READ_REFUSED_INTAKE: _LEADING,
         Action.SETTLE_REFUSED_INTAKE: _LEADING,
         Action.WORK_ON_TICKET: _EVERYBODY - {Role.INTEGRATION},
+        # What is shown with a ticket: requesters read it there, and may read it here.
+        Action.READ_ARTICLES: _EVERYBODY,
+        Action.CHANGE_ARTICLES: _LEADING,
+        Action.READ_SCHEDULES: _STAFF,
+        Action.CHANGE_SCHEDULES: _PLANNING,
+        Action.READ_RECORDED_NOTICES: _LEADING,
         Action.READ_PARTS: _STAFF,
         Action.CHANGE_PARTS: _PLANNING | {Role.INTEGRATION},
         Action.READ_PEOPLE: _STAFF - {Role.INTEGRATION},

@@ -30,7 +30,8 @@ def _utc_and_sane(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-def _without_nul(value: str) -> str:
+def without_nul(value: str) -> str:
+    """Refuse the one character that the database's text cannot hold."""
     if "\x00" in value:
         raise ValueError("expected text without NUL characters")
     return value
@@ -40,9 +41,9 @@ Moment = Annotated[AwareDatetime, AfterValidator(_utc_and_sane)]
 Key = Annotated[int, Field(ge=1, le=2**63 - 1)]
 SeriesKey = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Line = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_without_nul)
+    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(without_nul)
 ]
-Prose = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_without_nul)]
+Prose = Annotated[str, StringConstraints(max_length=4000), AfterValidator(without_nul)]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 LowWord = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
@@ -90,7 +91,7 @@ class ProblemDocument(Told):
 class SignIn(Asked):
     """A login with its password."""
 
-    login: Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_nul)]
+    login: Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(without_nul)]
     password: Annotated[str, StringConstraints(min_length=1, max_length=PASSWORD_LENGTH_MAX)]
 
 

@@ -20,6 +20,7 @@ from storage.ticket_views import (
     DispatchView,
     EventView,
     EvidenceView,
+    ExpectedView,
     FindingView,
     HoldView,
     OperationView,
@@ -96,6 +97,7 @@ class TicketShape(Told):
     confirmed_by_name: str | None
     closed_at: datetime | None
     last_effective_at: datetime
+    flag: str | None
     version: int
 
 
@@ -126,6 +128,7 @@ class OriginShape(Told):
 class TicketAnswer(Told):
     """Everything about one ticket: facts, clocks, checklist, bill of parts, evidence, timeline, next legal steps.
 
+    ``expected`` is when it will be resolved by how long others took; null when resolved, or with nothing learned yet.
     ``confirmation_url_secret`` is there only in the answer to the command that made the link, to be shown as a QR
     code; it is not kept anywhere. A pending look-up is filled within seconds; ``is_charged`` says that the warranty
     was over when the ticket was opened. ``dispatch_blocked_by`` is the site's breaker while it keeps this new ticket
@@ -155,6 +158,7 @@ class TicketAnswer(Told):
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]
+    expected: ExpectedView | None
     heat: Heat | None = None
     dispatch_blocked_by: Breaker | None = None
     confirmation_url_secret: str | None = None

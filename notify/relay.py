@@ -18,21 +18,24 @@ from psycopg_pool import ConnectionPool
 from domain.clock import Clock
 from notify.channel import Channel, DeliveryError
 from notify.texts import TEXTS
-from storage.outbox import Message, lease, mark_failed, mark_sent
+from storage.outbox import Message, lease, mark_failed, mark_sent, record_failure
 
-# Which channel carries which kind of message.
+# Which channel carries which kind of message. An escalation names its own, in the order in which they stand in for
+# each other; the inbox carries one that names none.
 ROUTES: dict[str, str] = {
     "ticket.state": "mqtt",
     "ticket.dispatched": "inbox",
     "ticket.unassigned": "inbox",
     "ticket.overdue": "inbox",
     "ticket.review": "inbox",
+    "ticket.merged": "inbox",
+    "ticket.reopened": "inbox",
     "confirmation.requested": "inbox",
     "confirmation.disputed": "inbox",
+    **{kind: "inbox" for kind in TEXTS if kind.startswith(("service.", "escalation."))},
     "ticket.reprioritised": "inbox",
     "breaker.frozen": "inbox",
     "breaker.thawed": "inbox",
-    **{kind: "inbox" for kind in TEXTS if kind.startswith("service.")},
 }
 
 DELIVERED = Counter("wearsight_relay_delivered", "Messages delivered.", ["kind"])
@@ -70,32 +73,55 @@ def deliver_due(
     with pool.connection() as connection:
         messages = lease(connection, now=clock.now(), lease_s=patience.lease_s, limit=patience.batch)
     for message in messages:
-        try:
-            _deliver(pool, channels, message, clock)
-        except DeliveryError as error:
-            _set_back(message, str(error), pool, clock, patience)
-        except Exception as error:  # noqa: BLE001 (the loop's top: one message's failure must not hold up the others)
-            _log.exception("delivery failed", message=message.id, kind=message.kind)
-            _set_back(message, f"{type(error).__name__}: {error}", pool, clock, patience)
+        _deliver(pool, channels, message, clock, patience)
     return len(messages)
 
 
-def _deliver(pool: ConnectionPool, channels: Mapping[str, Channel], message: Message, clock: Clock) -> None:
+def channels_of(message: Message) -> tuple[str, ...]:
+    """Return the channels that may carry a message, the first to be tried first."""
+    named = message.body.get("channels")
+    if isinstance(named, list) and named:
+        return tuple(str(name) for name in named)
+    return (ROUTES.get(message.kind, "none"),)
+
+
+def _deliver(
+    pool: ConnectionPool, channels: Mapping[str, Channel], message: Message, clock: Clock, patience: Patience
+) -> None:
+    """Try the channels of a message one after the other, at once; every attempt is recorded (SPEC N2)."""
+    names = channels_of(message)
+    for name in names:
+        try:
+            _send(pool, channels, name, message, clock)
+        except DeliveryError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 (the loop's top: one message's failure must not hold up the others)
+            _log.exception("delivery failed", message=message.id, kind=message.kind, channel=name)
+            reason = f"{type(error).__name__}: {error}"
+        else:
+            DELIVERED.labels(message.kind).inc()
+            return
+        if name != names[-1]:
+            with pool.connection() as connection:
+                record_failure(connection, message, name, reason, clock.now())
+    _set_back(message, names[-1], reason, pool, clock, patience)
+
+
+def _send(pool: ConnectionPool, channels: Mapping[str, Channel], name: str, message: Message, clock: Clock) -> None:
     """Send, then mark. What the channel writes and the mark are one transaction; a publish cannot be part of it."""
-    channel = channels.get(ROUTES.get(message.kind, ""))
+    channel = channels.get(name)
     if channel is None:
-        raise DeliveryError(f"no channel carries messages of kind '{message.kind}'")
+        raise DeliveryError(f"no channel '{name}' carries messages of kind '{message.kind}'")
     with pool.connection() as connection:
         detail = channel.send(connection, message, clock.now())
         mark_sent(connection, message, channel.name, detail, clock.now())
-    DELIVERED.labels(message.kind).inc()
 
 
-def _set_back(message: Message, reason: str, pool: ConnectionPool, clock: Clock, patience: Patience) -> None:
-    now, route = clock.now(), ROUTES.get(message.kind, "none")
+def _set_back(message: Message, name: str, reason: str, pool: ConnectionPool, clock: Clock, patience: Patience) -> None:
+    now = clock.now()
     retry_at = _retry_at(message, now, patience)
     with pool.connection() as connection:
-        mark_failed(connection, message, route, reason, now, retry_at)
+        mark_failed(connection, message, name, reason, now, retry_at)
     (GIVEN_UP if retry_at is None else SET_BACK).labels(message.kind).inc()
     if retry_at is None:
         _log.error("message given up", message=message.id, kind=message.kind, attempts=message.attempts, reason=reason)

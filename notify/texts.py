@@ -25,6 +25,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The hold on {code} is due for review ({reason}): {title}.",
         "{code} 的挂起已到复查时间（{reason_zh}）：{title}。",
     ),
+    "ticket.merged": (
+        "{code} goes on as {merged_into}: {title}.",
+        "{code} 已并入 {merged_into}：{title}。",
+    ),
+    "ticket.reopened": (
+        "{code} was closed and is open again ({reason}): {title}.",
+        "{code} 关闭后被重新打开（{reason}）：{title}。",
+    ),
     "confirmation.requested": (
         "{code} is reported as solved: {title}. Please confirm on its page.",
         "{code} 已报告处理完成：{title}。请在工单页面确认。",
@@ -32,6 +40,38 @@ TEXTS: dict[str, tuple[str, str]] = {
     "confirmation.disputed": (
         "The requester says {code} is not solved: {cause}",
         "报修人反馈 {code} 未解决：{cause}",
+    ),
+    "escalation.unassigned": (
+        "P{priority} {code} is with nobody for {hours} h: {title}. Dispatch it, or acknowledge on its page.",
+        "P{priority} {code} 已 {hours} 小时无人接手：{title}。请分派，或在工单页面确认收到。",
+    ),
+    "escalation.not_accepted": (
+        "P{priority} {code} was given to {assignee} {hours} h ago and is not accepted: {title}.",
+        "P{priority} {code} 分派给 {assignee} 已 {hours} 小时，仍未受理：{title}。",
+    ),
+    "escalation.passed": (
+        "P{priority} {code} was not accepted by {assignee} and goes to the team {team}: {title}.",
+        "P{priority} {code} 未被 {assignee} 受理，已转给班组 {team}：{title}。",
+    ),
+    "escalation.no_backup": (
+        "P{priority} {code} was not accepted by {assignee} for {hours} h and no backup team can take it: {title}.",
+        "P{priority} {code} 已 {hours} 小时未被 {assignee} 受理，且没有备用班组可接手：{title}。",
+    ),
+    "escalation.inactive": (
+        "No effective action on P{priority} {code} for {hours} h: {title}. Engineer: {assignee}.",
+        "P{priority} {code} 已 {hours} 小时没有有效操作：{title}。工程师：{assignee}。",
+    ),
+    "escalation.yellow": (
+        "Yellow: no effective action on P{priority} {code} for {hours} h: {title}. Engineer: {assignee}.",
+        "黄色预警：P{priority} {code} 已 {hours} 小时没有有效操作：{title}。工程师：{assignee}。",
+    ),
+    "escalation.red": (
+        "Red: no effective action on P{priority} {code} for {hours} h: {title}. Engineer: {assignee}.",
+        "红色预警：P{priority} {code} 已 {hours} 小时没有有效操作：{title}。工程师：{assignee}。",
+    ),
+    "service.escalation_late": (
+        "{steps} rungs of escalations at site {subject} are overdue and nothing takes them.",
+        "站点 {subject} 有 {steps} 级升级已超时，无人处理。",
     ),
     "ticket.reprioritised": (
         "{code} went from P{priority_before} to P{priority}: {title}. Due {due_at} UTC.",
@@ -72,6 +112,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "service.outbox_given_up": (
         "{messages} notices could not be delivered to anybody.",
         "有 {messages} 条通知未能送达任何人。",
+    ),
+    "service.holidays_ending": (
+        "The official holidays of the calendar {subject} are known until {until} only.",
+        "日历 {subject} 的法定节假日数据仅到 {until}。",
     ),
     "service.disk_filling": (
         "The disk of {subject} is {percent} % full.",

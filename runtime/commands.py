@@ -10,7 +10,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from runtime import backtest_commands, library_commands, report_commands, simulating, timeline_commands
+from runtime import (
+    backtest_commands,
+    library_commands,
+    month_commands,
+    report_commands,
+    simulating,
+    timeline_commands,
+)
 from runtime.children import ServiceError
 from runtime.clock import SystemClock
 from runtime.logs import configure_logs
@@ -178,6 +185,7 @@ app.add_typer(library_commands.app)
 app.add_typer(report_commands.app)
 app.add_typer(timeline_commands.app)
 backtest_commands.add_commands(app)
+month_commands.add_commands(app)
 
 
 def main() -> None:

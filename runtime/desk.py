@@ -19,26 +19,31 @@ from domain.clock import Clock
 from runtime.assessing import assess_due
 from runtime.measuring import disks, measured
 from runtime.prioritising import prioritise_round
-from runtime.rounds import dispatch_round, sweep_round
+from runtime.rounds import dispatch_round, escalation_round, replan_round, sweep_round
 from runtime.settings import Settings
 from storage import evidence_packs, service_alarms
 from storage.alarms import end_due_shelvings
 from storage.database import open_pool
 from storage.dispatching import How, count_first_time_fixes
 from storage.lookups import fill_next_lookup
+from storage.schedules import look_at_next_schedule
 
 ASSESS_EVERY_S = 0.25
 FREEZE_EVERY_S = 1.0
 UNSHELVE_EVERY_S = 5.0
 LOOK_UP_EVERY_S = 1.0
+SCHEDULE_EVERY_S = 5.0
 # One call freezes or fills at most so many, then lets the desk's other work have its turn.
 PACKS_PER_CALL = 50
+LOOKUPS_PER_CALL = 50
+SCHEDULES_PER_CALL = 50
 # One assignment problem (SPEC X2); what cannot wait has a round of its own.
 DISPATCH_EVERY_S = 30.0
 URGENT_EVERY_S = 1.0
 COUNT_FIXES_EVERY_S = 3600.0
-LOOKUPS_PER_CALL = 50
 SWEEP_EVERY_S = 5.0
+REPLAN_EVERY_S = 15.0
+ESCALATE_EVERY_S = 2.0
 PRIORITISE_EVERY_S = 15.0
 WATCH_EVERY_S = 5.0
 BEAT_EVERY_S = 5.0
@@ -82,6 +87,10 @@ def _sweep(pool: ConnectionPool, clock: Clock) -> int:
     return 0
 
 
+def _escalate(pool: ConnectionPool, clock: Clock) -> int:
+    return escalation_round(pool, clock.now())
+
+
 def _prioritise(pool: ConnectionPool, clock: Clock) -> int:
     prioritise_round(pool, clock.now())
     return 0
@@ -103,20 +112,35 @@ def _look_up(pool: ConnectionPool, clock: Clock) -> int:
     return LOOKUPS_PER_CALL
 
 
+def _schedule(pool: ConnectionPool, clock: Clock) -> int:
+    for done in range(SCHEDULES_PER_CALL):
+        with pool.connection() as connection:
+            if not look_at_next_schedule(connection, clock.now()):
+                return done
+    return SCHEDULES_PER_CALL
+
+
 def _unshelve(pool: ConnectionPool, clock: Clock) -> int:
     with pool.connection() as connection:
         return end_due_shelvings(connection, clock.now())
+
+
+def _replan(pool: ConnectionPool, clock: Clock) -> int:
+    return replan_round(pool, clock.now())
 
 
 JOBS: tuple[Job, ...] = (
     Job("assess", ASSESS_EVERY_S, assess_due),
     Job("freeze", FREEZE_EVERY_S, _freeze),
     Job("look_up", LOOK_UP_EVERY_S, _look_up),
+    Job("schedule", SCHEDULE_EVERY_S, _schedule),
     Job("unshelve", UNSHELVE_EVERY_S, _unshelve),
     Job("urgent", URGENT_EVERY_S, _dispatch_urgent),
     Job("dispatch", DISPATCH_EVERY_S, _dispatch),
     Job("fixes", COUNT_FIXES_EVERY_S, _count_fixes),
     Job("sweep", SWEEP_EVERY_S, _sweep),
+    Job("replan", REPLAN_EVERY_S, _replan),
+    Job("escalate", ESCALATE_EVERY_S, _escalate),
     Job("prioritise", PRIORITISE_EVERY_S, _prioritise),
 )
 

@@ -1,7 +1,8 @@
 """The jobs process: what must be done again and again and is no one's request.
 
-Rollups are a loop of their own: every ten seconds is too often for jobs in a table. The rest, few and each worth
-keeping if a process dies, are jobs of procrastinate. Its worker is asynchronous, so that, and nothing else here, is.
+Rollups are a loop of their own, for every ten seconds is too often for jobs in a table; so is the auditor. The rest,
+few and each worth keeping if a process dies, are jobs of procrastinate. Its worker is asynchronous, so that, and
+nothing else here, is.
 Two jobs processes may run at once: locks in the database keep them apart.
 """
 
@@ -9,17 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
 from procrastinate import App, PsycopgConnector, RetryStrategy
 from psycopg import Connection
 
 from domain.clock import Clock
+from runtime.auditor import run_auditor
 from runtime.learning import learn_from_closures
 from runtime.measuring import measured
 from runtime.remaining_life import tell_remaining_lives
 from runtime.settings import Settings
+from runtime.timekeeping import keep_time
 from storage import service_alarms
 from storage.backtest_queue import any_waiting, defer_run
 from storage.database import connect
@@ -55,14 +59,19 @@ def run_jobs(settings: Settings, clock: Clock, stop: threading.Event) -> None:
     if fresh:
         _log.info("the job queue's schema is brought up to date", files=len(fresh), newest=fresh[-1])
     ended = threading.Event()
-    loop = threading.Thread(target=_roll, args=(dsn, clock, stop, ended), name="rollups")
-    loop.start()
+    loops = (
+        threading.Thread(target=_roll, args=(dsn, clock, stop, ended), name="rollups"),
+        threading.Thread(target=run_auditor, args=(dsn, settings.data_dir, clock, ended), name="auditor"),
+    )
+    for loop in loops:
+        loop.start()
     try:
         with measured(settings.data_dir, "jobs"):
             asyncio.run(_serve(make_app(dsn, clock, stop), stop))
     finally:
         ended.set()
-        loop.join()
+        for loop in loops:
+            loop.join()
     if not stop.is_set():
         raise RuntimeError("the job queue's worker ended by itself; the lines above say why")
 
@@ -109,38 +118,8 @@ def make_app(dsn: str, clock: Clock, stop: threading.Event | None = None) -> App
     ending = stop or threading.Event()
     app = App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=CONCURRENT_JOBS + 2))
 
-    @app.periodic(cron="17 * * * *")
-    @app.task(
-        name="retention",
-        lock="retention",
-        queueing_lock="retention",
-        retry=RetryStrategy(max_attempts=3, wait=60),
-    )
-    def retention(timestamp: int) -> None:
-        """Drop and delete what the policy keeps no longer."""
-        keep_what_the_policy_says(dsn, clock)
-
-    @app.periodic(cron="*/5 * * * *")
-    @app.task(
-        name="learning",
-        lock="learning",
-        queueing_lock="learning",
-        retry=RetryStrategy(max_attempts=3, wait=60),
-    )
-    def learning(timestamp: int) -> None:
-        """Read anew what closures taught, and judge the rules by it."""
-        learn_from_closures(dsn, clock)
-
-    @app.periodic(cron="41 */3 * * *")
-    @app.task(
-        name="remaining_life",
-        lock="remaining_life",
-        queueing_lock="remaining_life",
-        retry=RetryStrategy(max_attempts=3, wait=60),
-    )
-    def remaining_life(timestamp: int) -> None:
-        """Tell how long every asset has left."""
-        tell_remaining_lives(dsn, clock)
+    for name, cron, work in PERIODIC:
+        _repeat(app, name, cron, partial(work, dsn, clock))
 
     # The lock lets one run at a time. No lock on waiting: a dead worker's run must be able to come back beside another.
     @app.task(name="backtests", lock="backtests")
@@ -159,6 +138,15 @@ def make_app(dsn: str, clock: Clock, stop: threading.Event | None = None) -> App
         await asyncio.to_thread(look_for_backtests, dsn)
 
     return app
+
+
+def _repeat(app: App, name: str, cron: str, work: Callable[[], None]) -> None:
+    """Do some work at its times of day, one at a time, and thrice if it fails."""
+
+    @app.periodic(cron=cron)
+    @app.task(name=name, lock=name, queueing_lock=name, retry=RetryStrategy(max_attempts=3, wait=60))
+    def repeated(timestamp: int) -> None:
+        work()
 
 
 async def sweep_jobs(app: App) -> None:
@@ -185,6 +173,15 @@ def keep_what_the_policy_says(dsn: str, clock: Clock) -> None:
         _, policy = retention_in_force(connection)
         report = apply_retention(connection, policy, clock.now())
     _log.info("retention", dropped=report.dropped, waiting=report.waiting, deleted=report.deleted)
+
+
+# What is done again and again, and when.
+PERIODIC: tuple[tuple[str, str, Callable[[str, Clock], None]], ...] = (
+    ("retention", "17 * * * *", keep_what_the_policy_says),
+    ("learning", "*/5 * * * *", learn_from_closures),
+    ("remaining_life", "41 */3 * * *", tell_remaining_lives),
+    ("timekeeping", "29 * * * *", keep_time),
+)
 
 
 async def _serve(app: App, stop: threading.Event) -> None:

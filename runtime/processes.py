@@ -6,7 +6,6 @@ They meet only in the database, so any of them may be killed at any time and sta
 from __future__ import annotations
 
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -58,7 +57,7 @@ def _run_api(settings: Settings, clock: Clock, stop: threading.Event) -> None:
 
     from api.app import create_app
     from api.measures import House
-    from api.server import Server
+    from api.server import Server, listening_socket
     from ingest.quarantine_reasons import EXPLANATIONS
     from runtime.broker_probe import parse_broker_url
     from runtime.dialects import dialects_at
@@ -72,10 +71,10 @@ def _run_api(settings: Settings, clock: Clock, stop: threading.Event) -> None:
         None if broker is None else (broker.host, broker.port),
     )
     reasons = {reason.value: explanation for reason, explanation in EXPLANATIONS.items()}
-    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
-    with socket.socket(family) as listener, open_pool(str(settings.database_url), size=API_CONNECTIONS) as pool:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.api_host, settings.api_port))
+    with (
+        listening_socket(settings.api_host, settings.api_port) as listener,
+        open_pool(str(settings.database_url), size=API_CONNECTIONS) as pool,
+    ):
         app = create_app(
             pool, clock, dialects=dialects_at(settings), house=house, public_url=settings.public_url, reasons=reasons
         )
@@ -100,8 +99,9 @@ PROCESSES: dict[str, Run] = {
     "api": _run_api,
 }
 
-# Those that beat in the database after each round of their work; ingesters beat in their own way, the API is asked.
-BEATING = ("desk", "relay", "jobs")
+# Hearts that beat in the database after each round of work, and the process that each is in; ingesters beat in their
+# own way, the API is asked. The auditor is a loop of the jobs process.
+BEATING = {"desk": "desk", "relay": "relay", "jobs": "jobs", "auditor": "jobs"}
 
 
 def main(arguments: Sequence[str]) -> int:

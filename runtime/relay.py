@@ -10,6 +10,7 @@ from domain.clock import Clock
 from notify.channel import Channel
 from notify.channels.inbox import InboxChannel
 from notify.channels.mqtt import MqttChannel
+from notify.channels.recording import RECORDED, RecordingChannel
 from notify.relay import deliver_due
 from runtime.measuring import measured
 from runtime.settings import Settings
@@ -28,6 +29,7 @@ def run_relay(settings: Settings, clock: Clock, stop: threading.Event) -> None:
     """Deliver what is due until ``stop`` is set. Another relay may run beside: leases keep them apart."""
     mqtt = MqttChannel(str(settings.broker_url))
     channels: dict[str, Channel] = {"inbox": InboxChannel(), mqtt.name: mqtt}
+    channels.update({name: RecordingChannel(name) for name in RECORDED})
     try:
         with open_pool(str(settings.database_url), size=POOL_SIZE) as pool, measured(settings.data_dir, "relay"):
             beat_s = clock.monotonic_s()

@@ -10,8 +10,9 @@ import structlog
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from storage import escalations
 from storage.breaker import is_frozen
-from storage.casework import perform
+from storage.casework import perform, replan
 from storage.dispatching import (
     LEAST_URGENT,
     How,
@@ -27,11 +28,13 @@ from storage.dispatching import (
     unlock_round,
 )
 from storage.fallback import fallback_for, is_fallback_due
+from storage.replanning import stale_tickets
 from storage.sweeping import holds_to_review, notice_overdue, notice_review, overdue_clocks
 from ticketing.actors import SYSTEM
 from ticketing.dispatching.assignment import Choice, Round, exclusions
 from ticketing.lifecycle import Command
 
+REPLAN_LIMIT = 200
 MOST_URGENT = 0
 # A notice names so many of the candidates; the decision has the rest.
 NAMED_IN_NOTICE = 20
@@ -108,6 +111,16 @@ def _carry_out(connection: Connection, open_job: OpenJob, choice: Choice, how: H
     return True
 
 
+def replan_round(pool: ConnectionPool, now: datetime) -> int:
+    """Plan the clocks anew whose calendar changed; return how many tickets were brought up to date (SPEC S3)."""
+    with pool.connection() as connection:
+        codes = stale_tickets(connection, REPLAN_LIMIT)
+    for code in codes:
+        with pool.connection() as connection:
+            replan(connection, code, now)
+    return len(codes)
+
+
 def _without_anybody(connection: Connection, open_job: OpenJob, choice: Choice, how: How, now: datetime) -> bool:
     """Nobody fits: whoever is left goes when it is time, and supervisors are told, again and again (SPEC X3)."""
     fallback_id = fallback_for(connection, open_job, now) if is_fallback_due(open_job, now) else None
@@ -146,3 +159,25 @@ def sweep_round(pool: ConnectionPool, now: datetime) -> int:
         with pool.connection() as connection:
             told += notice_review(connection, code, now)
     return told
+
+
+def escalation_round(pool: ConnectionPool, now: datetime) -> int:
+    """Take every step of an escalation that is due, each in its own transaction; return how many were taken.
+
+    A step that fails holds up none behind it; the round then counts as failed, and the auditor sees the step.
+    """
+    with pool.connection() as connection:
+        escalations.adopt(connection, now)
+    with pool.connection() as connection:
+        steps = escalations.due_steps(connection, now)
+    taken, failures = 0, list[Exception]()
+    for step_id, code in steps:
+        try:
+            with pool.connection() as connection:
+                taken += escalations.take_step(connection, step_id, code, now)
+        except Exception as error:  # noqa: BLE001 (one step's failure must not hold up the others; raised below)
+            _log.exception("escalation step failed", ticket=code, step=step_id)
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup(f"{len(failures)} of {len(steps)} steps failed", failures)
+    return taken

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import datetime, time
 
-import holidays
 from psycopg import Connection
 
 from storage import people
+from storage.calendar_book import fill_official_days
 from storage.detection_policy import ensure_detection_policy
 from storage.library import install_library, shipped_libraries
 from storage.parts_policy import ensure_parts_policy
@@ -30,7 +30,7 @@ CALENDAR_ID = "plant-1"
 SITE_ID = "plant-1"
 SITE_LATITUDE, SITE_LONGITUDE = 31.3040, 120.7150
 ADMIN_LOGIN = "admin"
-_TIME_ZONE = "Asia/Shanghai"
+_TIME_ZONE, _COUNTRY = "Asia/Shanghai", "CN"
 _MONDAY, _FRIDAY, _SATURDAY = 1, 5, 6
 _MORNING = (time(8), time(12))
 _AFTERNOON = (time(13), time(17, 30))
@@ -145,7 +145,8 @@ def new_password() -> str:
 
 def _seed_calendar(connection: Connection, now: datetime) -> None:
     fresh = connection.execute(
-        QUERIES["insert_calendar"], {"id": CALENDAR_ID, "name": "Plant 1, day shift", "time_zone": _TIME_ZONE}
+        QUERIES["insert_calendar"],
+        {"id": CALENDAR_ID, "name": "Plant 1, day shift", "time_zone": _TIME_ZONE, "country": _COUNTRY},
     ).fetchone()
     if fresh is not None:
         weekdays, starts, ends = (list(column) for column in zip(*_SEGMENTS, strict=True))
@@ -153,27 +154,7 @@ def _seed_calendar(connection: Connection, now: datetime) -> None:
             QUERIES["insert_calendar_segments"],
             {"id": CALENDAR_ID, "weekdays": weekdays, "starts": starts, "ends": ends},
         )
-    days = _special_days(now)
-    connection.execute(
-        QUERIES["insert_calendar_days"],
-        {
-            "id": CALENDAR_ID,
-            "days": list(days),
-            "working": [working for working, _ in days.values()],
-            "names": [name for _, name in days.values()],
-        },
-    )
-
-
-def _special_days(now: datetime) -> dict[date, tuple[bool, str]]:
-    """Return this and next year's holidays (False) and weekend days worked in exchange (True), with their names."""
-    years = (now.year, now.year + 1)
-    official = holidays.country_holidays("CN", years=years, language="zh_CN")
-    days: dict[date, tuple[bool, str]] = {day: (False, name) for day, name in sorted(official.items())}
-    for day in sorted(official.weekend_workdays):
-        if day.year in years:
-            days[day] = (True, "调休上班")
-    return days
+    fill_official_days(connection, now)
 
 
 def _seed_people(connection: Connection, now: datetime) -> None:

@@ -182,7 +182,7 @@ class Supervisor:
         now = self._clock.now()
         with connect(database) as connection:
             seed_house(connection, now)
-            expect(connection, [name for name in self._processes if name in BEATING], now)
+            expect(connection, [heart for heart, process in BEATING.items() if process in self._processes], now)
         with connect(database) as connection:
             self.admin_password = first_admin_password(connection, now)
         with connect(database) as connection:

@@ -22,16 +22,18 @@ from storage.closures import open_link, record_answer, use_link
 from storage.effects import CHECKS, CLOCKS, EFFECTS, FIRST
 from storage.effects.case import Case
 from storage.intake import create_report, open_from_prediction
+from storage.ladders import plan
 from storage.notices import tell_about
 from storage.policies import read_policy_version
 from storage.queries import load
+from storage.replanning import is_stale, replan_clocks
 from storage.ticket_views import TicketDetail, TicketRow
 from storage.tickets import read_clocks, read_open_hold, read_ticket, running_clock, ticket_detail, ticket_row
 from storage.timelines import new_event, save_clocks, save_ticket, stale_version
 from ticketing.actors import SYSTEM, Actor, link_holder
 from ticketing.deciding import decide
 from ticketing.facts import as_json
-from ticketing.lifecycle import Command
+from ticketing.lifecycle import OBSERVING, TABLE, Command, Who
 from ticketing.sla import RunningClock, after_step, ticket_due
 from ticketing.steps import NextStep
 from ticketing.ticket import State, Ticket
@@ -52,16 +54,11 @@ __all__ = [
 QUERIES = load("casework")
 
 # Only requests by people come from outside; the system's own commands and the link's answers do not.
-PEOPLE_COMMANDS = frozenset(Command) - {
-    Command.OPEN,
-    Command.JOIN,
-    Command.UNASSIGNED,
-    Command.OVERDUE,
-    Command.REVIEW,
-    Command.REPRIORITISE,
-    Command.LINKED,
-    Command.ABSORB,
-}
+PEOPLE_COMMANDS = frozenset(step.command for step in TABLE if step.who != (Who.SYSTEM,))
+# Only observing, and yet with clocks that moved.
+MOVES_CLOCKS = frozenset({Command.REPLAN})
+# What changes nothing that a ladder of escalation starts on.
+NOT_PLANNED = frozenset({Command.VIEW, Command.ESCALATE, Command.OVERDUE, Command.REVIEW})
 
 # The facts that name another ticket, and the commands that may open or end the one ticket of an asset and mode.
 OTHER_TICKET = {Command.LINK: ("other",), Command.MERGE: ("merged_into",)}
@@ -114,8 +111,12 @@ def perform(
     """Carry out any command, the system's too; return the secret of a confirmation link if it made one."""
     _lock(connection, code, command, facts)
     row, ticket = read_ticket(connection, code, now)
+    if command is Command.ACCEPT:
+        _check_unclaimed(row, actor)
     if version is not None and version != row.version:
-        raise _overtaken(row, version, command, actor)
+        raise stale_version(row.code, version, row.version)
+    if (command in CLOCKS or command not in OBSERVING) and replan(connection, code, now):
+        row, ticket = read_ticket(connection, code, now)
     decision = decide(ticket, command, facts, actor, now, summary=summary)
     case = Case(connection, row, decision, actor, now)
     check = CHECKS.get(command)
@@ -126,7 +127,7 @@ def perform(
         told["previous_assignee_id"] = row.assignee_id
     if command in FIRST:
         told.update(FIRST[command](case))
-    moves = command in CLOCKS or not decision.step.observes
+    moves = command in MOVES_CLOCKS or command in CLOCKS or not decision.step.observes
     after = _move_clocks(case) if moves else decision.after
     event = new_event(
         row.timeline_length + 1,
@@ -142,6 +143,9 @@ def perform(
     _save(case, after, event)
     effect = EFFECTS.get(command)
     secret = effect(case) if effect is not None else None
+    if command not in NOT_PLANNED:
+        reopened = ticket.state is State.CLOSED and after.state is not State.CLOSED
+        plan(connection, after, case.policy.escalation, now, reopened=reopened)
     tell_about(connection, row, after, command, told, now)
     if row.priority == 0 and (ticket.state is State.CLOSED) != (after.state is State.CLOSED):
         judge_site(connection, row.site_id, now)
@@ -150,6 +154,17 @@ def perform(
     if command in RESCORED and not decision.step.effective:
         reprioritise(connection, code, command.value, now)
     return secret
+
+
+def replan(connection: Connection, code: str, now: datetime) -> bool:
+    """Plan a ticket's clocks anew if their calendar changed, and tell its timeline; say whether a due date moved."""
+    connection.execute(QUERIES["lock_ticket"], {"code": code})
+    if not is_stale(connection, code):
+        return False
+    told = replan_clocks(connection, ticket_row(connection, code), now)
+    if told:
+        perform(connection, code, Command.REPLAN, None, "", told, SYSTEM, now)
+    return bool(told)
 
 
 def reprioritise(connection: Connection, code: str, cause: str, now: datetime) -> bool:
@@ -163,8 +178,9 @@ def reprioritise(connection: Connection, code: str, cause: str, now: datetime) -
     change = None if row.state == State.CLOSED else priorities.change_of(connection, row, now)
     if change is None:
         return False
+    replan(connection, code, now)
     perform(connection, code, Command.REPRIORITISE, None, "", change.as_facts(cause), SYSTEM, now)
-    priorities.apply(connection, row, change.after, now)
+    priorities.apply(connection, ticket_row(connection, code), change.after, now)
     return True
 
 
@@ -257,16 +273,15 @@ def next_steps(connection: Connection, code: str, actor: Actor, now: datetime, l
     return ticket_detail(connection, code, actor=actor, now=now, language=language).next_steps
 
 
-def _overtaken(row: TicketRow, version: int, command: Command, actor: Actor) -> Refused:
-    """Say why a version is stale; one who wanted to claim the ticket is told who has it."""
-    if command is Command.ACCEPT and row.assignee_id is not None and row.assignee_id != actor.person_id:
-        return Refused(
+def _check_unclaimed(row: TicketRow, actor: Actor) -> None:
+    """Tell whoever comes too late who has the ticket, whatever version they saw (SPEC X5)."""
+    if row.state != State.CLOSED and row.assignee_id is not None and row.assignee_id != actor.person_id:
+        raise Refused(
             "already_claimed",
             expected=f"{row.code} still free",
             got=f"{row.assignee_name} has it",
-            remedy="Take another ticket.",
+            remedy="Take another ticket, or ask a supervisor to dispatch this one to you.",
         )
-    return stale_version(row.code, version, row.version)
 
 
 def _move_clocks(case: Case) -> Ticket:

@@ -10,6 +10,7 @@ from uuid import UUID
 from psycopg import Connection
 
 from storage.queries import load
+from storage.tickets import assets_called
 
 QUERIES = load("console")
 
@@ -208,13 +209,15 @@ def ticket_rows(
     connection: Connection, wanted: TicketFilter, *, before: UUID | None = None, limit: int = PAGE_SIZE
 ) -> list[TicketRow]:
     """Return tickets newest first, those with ids below ``before``."""
+    pattern = _contains(wanted.text)
     asked = {
         "sites": _array(wanted.sites),
         "states": _array(wanted.states),
         "requester_id": wanted.requester_id,
         "assignee_id": wanted.assignee_id,
         "asset_id": wanted.asset_id,
-        "text": _contains(wanted.text),
+        "text": pattern,
+        "asset_ids": assets_called(connection, pattern),
         "due_from": wanted.due_from,
         "due_to": wanted.due_to,
         "before": before,

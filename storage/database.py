@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import psycopg
 from psycopg import Connection
+from psycopg.abc import Params, Query
+from psycopg.rows import Row
+from psycopg.sql import SQL
 from psycopg_pool import ConnectionPool
 
 if TYPE_CHECKING:
@@ -17,6 +22,32 @@ CONNECT_TIMEOUT_S = 10
 # Every wait is bounded: a statement that hangs must not hold a worker for ever.
 STATEMENT_TIMEOUT_S = 60
 _OPTIONS = f"-c TimeZone=UTC -c statement_timeout={STATEMENT_TIMEOUT_S * 1000} -c lock_timeout=30000"
+
+
+# How a named query says that a filter may be left out: the parameter itself may be null.
+_OPTIONAL = re.compile(r"%\(\w+\)s(::[a-z0-9\[\]]+)? is null\b")
+
+
+class _Cursor(psycopg.Cursor[Row]):
+    """Has a query with optional filters planned for what is asked, each time.
+
+    What is asked often is kept by the server as a prepared statement, with one plan for all values. With "the asset is
+    this one, or none was asked for" that plan reads the whole table, and looks cheap, for it expects a single row.
+    """
+
+    def execute(
+        self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool | None = None
+    ) -> Self:
+        """Execute as every cursor does; a named query with optional filters is never prepared."""
+        if prepare is None and isinstance(query, SQL) and _has_optional_filters(query.as_string()):
+            prepare = False
+        # The driver types this once for each kind of query, and takes them all.
+        return super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[arg-type,misc]
+
+
+@lru_cache(maxsize=4_096)
+def _has_optional_filters(text: str) -> bool:
+    return _OPTIONAL.search(text) is not None
 
 
 class Server(StrEnum):
@@ -29,7 +60,13 @@ class Server(StrEnum):
 
 def connect(dsn: str) -> Connection:
     """Open one connection: times in UTC, every statement bounded, a dead peer noticed."""
-    return psycopg.connect(dsn, connect_timeout=CONNECT_TIMEOUT_S, options=_OPTIONS, tcp_user_timeout=30_000)
+    return psycopg.connect(
+        dsn,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        options=_OPTIONS,
+        tcp_user_timeout=30_000,
+        cursor_factory=_Cursor,
+    )
 
 
 def open_pool(dsn: str, *, size: int) -> ConnectionPool:
@@ -39,7 +76,12 @@ def open_pool(dsn: str, *, size: int) -> ConnectionPool:
         min_size=1,
         max_size=size,
         timeout=CONNECT_TIMEOUT_S,
-        kwargs={"connect_timeout": CONNECT_TIMEOUT_S, "options": _OPTIONS, "tcp_user_timeout": 30_000},
+        kwargs={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "options": _OPTIONS,
+            "tcp_user_timeout": 30_000,
+            "cursor_factory": _Cursor,
+        },
         check=ConnectionPool.check_connection,
         open=True,
     )

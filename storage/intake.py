@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 
 from domain.ids import uuid7
 from domain.refusals import Refused
-from storage.calendars import read_calendar
+from storage.calendars import calendar_of_ticket, read_calendar
 from storage.intaking.planning import plan_work
 from storage.intaking.records import (
     AssetForTicket,
@@ -30,6 +30,7 @@ from storage.intaking.records import (
     prediction_to_open,
     ticket_of_reference,
 )
+from storage.ladders import plan
 from storage.lookups import ask_lookups
 from storage.notices import tell_about
 from storage.policies import policy_in_force
@@ -170,8 +171,9 @@ def _open(connection: Connection, accepted: _Accepted) -> Opened | None:
         asset.id, accepted.mode_id, accepted.requester_id, request.prediction_id, None, request.line_stopped
     )
     priority = score_new(connection, policy, subject, now)
-    calendar = read_calendar(connection, asset.calendar_id)
-    clocks = open_clocks(policy, priority.level, asset.tier, now, asset.calendar_id, calendar)
+    calendar_id = calendar_of_ticket(connection, policy, asset.site_id, accepted.requester_id)
+    calendar = read_calendar(connection, calendar_id)
+    clocks = open_clocks(policy, priority.level, asset.tier, now, calendar_id, calendar)
     ticket_id = uuid7(now)
     code = _next_code(connection, ORIGIN_OF[request.channel])
     facts = _opening_facts(request, priority, clocks)
@@ -194,6 +196,7 @@ def _open(connection: Connection, accepted: _Accepted) -> Opened | None:
     save_clocks(connection, ticket_id, clocks)
     _prepare(connection, ticket_id, accepted)
     stored, ticket = read_ticket(connection, code, now)
+    plan(connection, ticket, policy.escalation, now)
     tell_about(connection, stored, ticket, Command.OPEN, facts, now)
     after_opening(connection, stored, priority, now)
     return Opened(ticket_id, code, is_new=True)

@@ -72,11 +72,13 @@ class InboxItem:
 
 def enqueue(
     connection: Connection, kind: str, ticket_id: UUID | None, body: Mapping[str, object], now: datetime
-) -> None:
-    """Write a message in the caller's transaction."""
-    connection.execute(
+) -> int:
+    """Write a message in the caller's transaction; return its id."""
+    row = connection.execute(
         QUERIES["enqueue"], {"kind": kind, "ticket_id": ticket_id, "body": Jsonb(dict(body)), "now": now}
-    )
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def lease(connection: Connection, *, now: datetime, lease_s: float, limit: int) -> list[Message]:
@@ -91,6 +93,27 @@ def mark_sent(connection: Connection, message: Message, channel: str, detail: st
     """Record a delivery and finish the message."""
     _record(connection, message, channel, detail, now, delivered=True)
     connection.execute(QUERIES["mark_done"], {"id": message.id, "attempts": message.attempts, "now": now})
+
+
+def record_failure(connection: Connection, message: Message, channel: str, detail: str, now: datetime) -> None:
+    """Record that one channel of several did not carry a message; the next is tried at once."""
+    _record(connection, message, channel, detail, now, delivered=False)
+
+
+def record_notice(
+    connection: Connection, message: Message, channel: str, person_id: int, texts: tuple[str, str], now: datetime
+) -> bool:
+    """Keep what a channel would have told a person, in their language, once; False when there is no such person."""
+    parameters = {
+        "outbox_id": message.id,
+        "channel": channel,
+        "person_id": person_id,
+        "text_en": texts[0],
+        "text_zh": texts[1],
+        "now": now,
+    }
+    row = connection.execute(QUERIES["record_notice"], parameters).fetchone()
+    return row is not None and bool(row[0])
 
 
 def mark_failed(

@@ -137,6 +137,11 @@ def create_person(
     return person_id
 
 
+def set_on_duty(connection: Connection, person_id: int, on_duty: bool) -> None:
+    """Note that somebody's shift begins or ends: who is off duty is not dispatched to."""
+    connection.execute(QUERIES["set_on_duty"], {"person_id": person_id, "on_duty": on_duty})
+
+
 def issue_token(
     connection: Connection, person_id: int, name: str, now: datetime, expires_at: datetime | None = None
 ) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from psycopg import Connection
 from psycopg.rows import class_row
@@ -32,7 +32,11 @@ KINDS = (
     "process_silent",
     "quarantine_rising",
     "outbox_given_up",
+    "holidays_ending",
+    "escalation_late",
 )
+# How long before the official holidays of a calendar run out people are told (SPEC S3).
+HOLIDAYS_END_WITHIN = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class OperationsPolicy:
     """When the service raises an alarm about itself; editions/policy/operations.toml says what each means."""
 
     process_silent_s: float
+    escalation_late_s: float
     ingest_behind_s: float
     site_silent_s: float
     quarantine_per_minute: float
@@ -113,9 +118,11 @@ def troubles(connection: Connection, now: datetime, disks: Mapping[str, float]) 
     values = {
         "now": now,
         "process_silent_s": policy.process_silent_s,
+        "escalation_late_s": policy.escalation_late_s,
         "ingest_behind_s": policy.ingest_behind_s,
         "site_silent_s": policy.site_silent_s,
         "quarantine_per_minute": policy.quarantine_per_minute,
+        "holidays_needed_until": (now + HOLIDAYS_END_WITHIN).date(),
     }
     found = [
         Trouble(kind, str(subject), site, detail)

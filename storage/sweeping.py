@@ -10,7 +10,7 @@ from datetime import datetime
 
 from psycopg import Connection
 
-from storage.casework import perform
+from storage.casework import perform, replan
 from storage.policies import read_policy_version
 from storage.queries import load
 from storage.tickets import read_open_hold
@@ -34,9 +34,11 @@ def overdue_clocks(connection: Connection, now: datetime) -> list[tuple[str, str
 def notice_overdue(connection: Connection, code: str, clock: str, now: datetime) -> bool:
     """Record on the timeline that a clock ran out, and tell people; say whether this call did it.
 
-    A clock that a hold pauses is not over: its due time moves on when the hold ends.
+    A clock that a hold pauses is not over: its due time moves on when the hold ends. One whose calendar changed is
+    planned anew first.
     """
     connection.execute(CASEWORK["lock_ticket"], {"code": code})
+    replan(connection, code, now)
     row = connection.execute(QUERIES["clock_to_notice"], {"code": code, "clock": clock, "now": now}).fetchone()
     if row is None:
         return False

@@ -44,6 +44,7 @@ class TicketSummary:
     last_effective_at: datetime
     is_on_hold: bool
     is_breached: bool
+    flag: str | None
     version: int
 
 
@@ -121,6 +122,8 @@ class TicketRow:
     version: int
     timeline_length: int
     timeline_head: bytes
+    flag: str | None
+    reached: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,22 @@ class ClockView:
     started_at: datetime
     due_at: datetime
     stopped_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedView:
+    """When a ticket is expected to be resolved: with a chance of 10, 50 and 90 % by then (SPEC S8).
+
+    Learned from ``tickets`` that have in common what ``basis`` says (failure_mode, kind, priority, all). The times are
+    None for a ticket that has lasted longer than 95 % of the others.
+    """
+
+    low_at: datetime | None
+    at: datetime | None
+    high_at: datetime | None
+    basis: str
+    tickets: int
+    learned_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,6 +399,7 @@ class TicketDetail:
     timeline: list[EventView]
     timeline_is_whole: bool
     next_steps: list[NextStep]
+    expected: ExpectedView | None = None
     heat: Heat | None = None
     dispatch_blocked_by: Breaker | None = None
     confirmation_url_secret: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from psycopg.rows import class_row
 
 from domain.refusals import Refused
 from storage.breaker import blocking
+from storage.eta import expected_resolution
 from storage.hand_overs import hand_overs_of, receivers_of, teams_to_choose
 from storage.links import links_of, origins_of, tickets_to_join
 from storage.lookups import lookups_for
@@ -29,6 +31,7 @@ from storage.ticket_views import (
     DispatchView,
     EventView,
     EvidenceView,
+    ExpectedView,
     FindingView,
     HoldView,
     PredictionHead,
@@ -52,6 +55,7 @@ from ticketing.timeline import ChainedEvent, TimelineEvent, first_break
 QUERIES = load("tickets")
 
 PAGE_LIMIT = 200
+_CODE = re.compile(r"[DPSI][0-9]{6}", re.IGNORECASE)
 OPEN = ("new", "dispatched", "accepted", "executing")
 T = TypeVar("T")
 
@@ -64,6 +68,7 @@ def list_tickets(
     assignee_id: int | None = None,
     requester_id: int | None = None,
     sites: Sequence[str] | None = None,
+    flags: Sequence[str] | None = None,
     text: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
@@ -80,8 +85,9 @@ def list_tickets(
         "assignee_id": assignee_id,
         "requester_id": requester_id,
         "sites": list(sites) if sites is not None else None,
+        "flags": list(flags) if flags else None,
         "before": _cursor(cursor),
-        "pattern": f"%{_escaped(text)}%" if text else None,
+        **_looked_for(connection, text),
         "limit": limit + 1,
     }
     items = _all(connection, TicketSummary, "list_tickets", parameters)
@@ -138,6 +144,7 @@ def ticket_detail(
         timeline=[_event_view(link) for link in chained],
         timeline_is_whole=first_broken is None,
         next_steps=steps,
+        expected=_expected(connection, row, parts, now),
         heat=heat,
         dispatch_blocked_by=blocking(connection, row.site_id, row.priority) if ticket.state is State.NEW else None,
     )
@@ -242,10 +249,19 @@ def as_ticket(row: TicketRow, parts: _Parts) -> Ticket:
         open_tasks=sum(task.done_at is None for task in parts.tasks),
         unreconciled_parts=tuple(line.part_number for line in parts.bill if line.issued != line.used + line.returned),
         attachments=len(parts.attachments),
+        reached=tuple(row.reached),
         is_overridden=row.priority_override is not None,
         operations=tuple(operation.as_rule for operation in parts.operations),
         receiver_ids=parts.receiver_ids,
     )
+
+
+def _expected(connection: Connection, row: TicketRow, parts: _Parts, now: datetime) -> ExpectedView | None:
+    """Return when a ticket will be resolved by how long others took; None once it is, or with nothing learned."""
+    resolve = next((stored for stored in parts.clocks if stored.clock == Clock.RESOLVE), None)
+    if resolve is None or row.resolved_at is not None or row.state == State.CLOSED:
+        return None
+    return expected_resolution(connection, row.id, resolve.calendar_id, resolve.started_at, now)
 
 
 def _is_staff(actor: Actor, site_id: str) -> bool:
@@ -349,6 +365,24 @@ def _cursor(cursor: str | None) -> UUID | None:
         return UUID(cursor)
     except ValueError:
         raise _invalid_request("the next_cursor of the page before", repr(cursor)[:40]) from None
+
+
+def assets_called(connection: Connection, pattern: str | None) -> list[int] | None:
+    """Return the assets whose tag or name fits a pattern of ILIKE; None when there is none to look for."""
+    if pattern is None:
+        return None
+    return [row[0] for row in connection.execute(QUERIES["assets_called"], {"pattern": pattern})]
+
+
+def _looked_for(connection: Connection, text: str | None) -> dict[str, object]:
+    """Return what a text asks for: a whole tracking code is one ticket, anything else is looked for in every title."""
+    is_code = text is not None and _CODE.fullmatch(text.strip()) is not None
+    pattern = f"%{_escaped(text)}%" if text and not is_code else None
+    return {
+        "code": text.strip().upper() if text and is_code else None,
+        "pattern": pattern,
+        "asset_ids": assets_called(connection, pattern),
+    }
 
 
 def _escaped(text: str) -> str:

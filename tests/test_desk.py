@@ -52,17 +52,8 @@ def test_each_job_runs_at_its_pace_and_a_failing_one_stops_no_other(pool: Connec
 
 
 def test_the_desk_assesses_before_it_dispatches() -> None:
-    assert [job.name for job in JOBS] == [
-        "assess",
-        "freeze",
-        "look_up",
-        "unshelve",
-        "urgent",
-        "dispatch",
-        "fixes",
-        "sweep",
-        "prioritise",
-    ]
+    names = [job.name for job in JOBS]
+    assert names.index("assess") < names.index("dispatch") < names.index("sweep")
 
 
 def test_a_round_is_every_thirty_seconds_and_what_cannot_wait_is_looked_for_every_second() -> None:

@@ -176,6 +176,8 @@ def test_lists_are_filtered_and_paged_without_gaps(pool: ConnectionPool) -> None
         assert [item.code for item in list_tickets(connection, assignee_id=house.near.person_id).items] == [device]
         assert [item.code for item in list_tickets(connection, text="100%_3").items] == ["P000004"]
         assert list_tickets(connection, text="1000").items == []
+        assert [item.code for item in list_tickets(connection, text=" p000004 ").items] == ["P000004"]
+        assert len(list_tickets(connection, text="00000").items) == len(seen)
         assert list_tickets(connection, sites=[]).items == []
         assert list_tickets(connection, asset_id=house.asset_id, sites=["plant-1"]).items != []
         for wrong in ({"limit": 0}, {"limit": 201}, {"cursor": "x"}, {"states": ["lost"]}):

@@ -49,12 +49,13 @@ GOOD_FACTS: Mapping[Command, Mapping[str, object]] = {
     Command.HOLD: {"reason": "parts", "review_at": (NOW + DAY).isoformat()},
     Command.USE_PARTS: {"lines": [{"part_number": "6204-2RS", "issued": 2, "used": 1, "returned": 1}]},
     Command.COMPLETE_TASK: {"number": 1},
-    Command.START_OPERATION: {"number": 1},
-    Command.FINISH_OPERATION: {"number": 1},
-    Command.CHECK_OPERATION: {"number": 1, "result": "passed"},
+    Command.START_OPERATION: {"operation": 1},
+    Command.FINISH_OPERATION: {"operation": 1},
+    Command.CHECK_OPERATION: {"operation": 1, "result": "passed"},
     Command.RESOLVE: {"resolution_code": "repaired", "cause": "Lubricant lost", "action_taken": "Bearing replaced"},
     Command.DISPUTE: {"cause": "Still howls"},
     Command.CANCEL: {"reason": "Machine is scrapped"},
+    Command.PASS_TO_BACKUP: {"team_id": 2},
     Command.OVERRIDE_PRIORITY: {"level": "P1", "reason": "The customer ships on Friday"},
     Command.SPLIT: {"title": "Coupling is loose too", "failure_mode": "misalignment"},
     Command.LINK: {"other": "D000002", "kind": "related"},
@@ -155,7 +156,7 @@ def test_a_missing_required_fact_is_refused_by_name(command: Command, fact: str)
         operations=(Operation(1, PHASES[command]),) if command in PHASES else (),
     )
     who = next(step.who for step in TABLE if step.command is command)
-    actor = next(actor for actor in (ME, SUPERVISOR, LINK, RECEIVER) if _may(ticket, command, actor, who))
+    actor = next(actor for actor in (ME, SUPERVISOR, LINK, RECEIVER, SYSTEM) if _may(ticket, command, actor, who))
     refused = refusal(ticket, command, actor, **{fact: None})
     assert refused.name == "missing_fact"
     assert fact in refused.expected
@@ -166,6 +167,7 @@ def _may(ticket: Ticket, command: Command, actor: Actor, who: tuple[Who, ...]) -
         ME: (Who.ASSIGNEE, Who.ENGINEER),
         SUPERVISOR: (Who.SUPERVISOR,),
         LINK: (Who.LINK,),
+        SYSTEM: (Who.SYSTEM,),
         RECEIVER: (Who.RECEIVER,),
     }[actor]
     assigned = ticket.assignee_id == actor.person_id
@@ -582,7 +584,7 @@ def test_a_random_walk_of_thousands_of_steps_breaks_no_invariant(seed: int) -> N
         _check_invariants(ticket, after, decision.step)
         closed += after.state is State.CLOSED
         ticket = a_ticket(attachments=1) if after.state is State.CLOSED else after
-    assert done > 100
+    assert done > 90
     assert closed > 0
     assert refused_names <= {"not_a_legal_step", "not_permitted", "already_claimed", "gate_not_passed", "missing_fact"}
 

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 from storage.casework import create_report, open_from_prediction
+from storage.eta import learn_expectations
 from tests.console_builders import NOW, Console, a_dispatch_decision, a_picture, a_worn_motor, soon
 from tests.ticket_builders import DAY, HOUR, a_report, carry, command, finish_work, resolve
 from ticketing.ticket import State
@@ -275,6 +276,30 @@ def test_a_command_outside_the_table_is_refused(console):
         assert browser.post(f"/tickets/{code}/steps/overdue", data={}).status_code == 422
         assert browser.post(f"/tickets/{code}/steps/explode", data={}).status_code == 422
         assert browser.post(f"/tickets/{code}/steps/close", data={"version": "x"}).status_code == 409
+
+
+def test_the_page_says_when_a_ticket_is_likely_to_be_resolved_and_from_what_that_is_learned(console):
+    """SPEC S8: with an interval; one that outlasts the others is given no false hope."""
+    house = console.house
+    with console.pool.connection() as connection:
+        for minutes in range(30, 90, 5):
+            done = a_report(connection, house)
+            carry(connection, house, done, State.EXECUTING)
+            finish_work(connection, house, done)
+            later = NOW + timedelta(minutes=minutes)
+            resolve(connection, house, done, now=later)
+            command(connection, done, "confirm", house.supervisor, {"satisfied": True}, now=later)
+            command(connection, done, "close", house.near, now=later)
+        learn_expectations(connection, NOW + DAY)
+        code = a_report(connection, house)
+    with console.reader(house.supervisor) as browser:
+        page = browser.get(f"/tickets/{code}").text
+        told = re.search(r'<dd id="expected">(.*?)</dd>', page, re.DOTALL)
+        assert told is not None
+        assert "8 of 10 such tickets:" in told[1]
+        assert "tickets of this kind and priority · learned from 12" in told[1]
+        console.clock.move(5 * HOUR)
+        assert "It has taken longer than 19 of 20 such tickets." in browser.get(f"/tickets/{code}").text
 
 
 def test_the_page_shows_how_the_priority_came_about_and_who_set_another(console):

@@ -50,9 +50,9 @@ def refusal(connection: Connection, code: str, name: str, actor: Actor, **facts:
 
 
 def done(connection: Connection, code: str, number: int, worker: Actor, checker: Actor) -> TicketDetail:
-    command(connection, code, "start_operation", worker, {"number": number})
-    command(connection, code, "finish_operation", worker, {"number": number})
-    return command(connection, code, "check_operation", checker, {"number": number, "result": "passed"})
+    command(connection, code, "start_operation", worker, {"operation": number})
+    command(connection, code, "finish_operation", worker, {"operation": number})
+    return command(connection, code, "check_operation", checker, {"operation": number, "result": "passed"})
 
 
 def phases(detail: TicketDetail) -> list[str]:
@@ -87,20 +87,20 @@ def test_operations_go_in_order_and_each_waits_for_the_check_of_the_one_before(p
     with pool.connection() as connection:
         house = a_house(connection)
         code = under_way(connection, house)
-        assert refusal(connection, code, "start_operation", house.far, number=2).name == "not_a_legal_step"
-        assert refusal(connection, code, "finish_operation", house.near, number=1).name == "not_a_legal_step"
-        assert refusal(connection, code, "start_operation", house.near, number=3).name == "invalid_fact"
-        command(connection, code, "start_operation", house.near, {"number": 1})
-        assert refusal(connection, code, "start_operation", house.near, number=1).name == "not_a_legal_step"
+        assert refusal(connection, code, "start_operation", house.far, operation=2).name == "not_a_legal_step"
+        assert refusal(connection, code, "finish_operation", house.near, operation=1).name == "not_a_legal_step"
+        assert refusal(connection, code, "start_operation", house.near, operation=3).name == "invalid_fact"
+        command(connection, code, "start_operation", house.near, {"operation": 1})
+        assert refusal(connection, code, "start_operation", house.near, operation=1).name == "not_a_legal_step"
         assert (
-            refusal(connection, code, "check_operation", house.far, number=1, result="passed").name
+            refusal(connection, code, "check_operation", house.far, operation=1, result="passed").name
             == "not_a_legal_step"
         )
-        command(connection, code, "finish_operation", house.near, {"number": 1})
-        assert refusal(connection, code, "start_operation", house.far, number=2).name == "not_a_legal_step"
-        command(connection, code, "check_operation", house.far, {"number": 1, "result": "passed"})
+        command(connection, code, "finish_operation", house.near, {"operation": 1})
+        assert refusal(connection, code, "start_operation", house.far, operation=2).name == "not_a_legal_step"
+        command(connection, code, "check_operation", house.far, {"operation": 1, "result": "passed"})
         assert phases(done(connection, code, 2, house.far, house.planner)) == ["passed", "passed"]
-        assert refusal(connection, code, "start_operation", house.near, number=1).name == "not_a_legal_step"
+        assert refusal(connection, code, "start_operation", house.near, operation=1).name == "not_a_legal_step"
 
 
 def test_nobody_checks_their_own_work_not_even_a_supervisor(pool: ConnectionPool) -> None:
@@ -108,16 +108,16 @@ def test_nobody_checks_their_own_work_not_even_a_supervisor(pool: ConnectionPool
     with pool.connection() as connection:
         house = a_house(connection)
         code = under_way(connection, house)
-        command(connection, code, "start_operation", house.supervisor, {"number": 1})
-        command(connection, code, "finish_operation", house.supervisor, {"number": 1})
-        own = refusal(connection, code, "check_operation", house.supervisor, number=1, result="passed")
+        command(connection, code, "start_operation", house.supervisor, {"operation": 1})
+        command(connection, code, "finish_operation", house.supervisor, {"operation": 1})
+        own = refusal(connection, code, "check_operation", house.supervisor, operation=1, result="passed")
         assert own.name == "not_permitted"
         with pytest.raises(psycopg.errors.CheckViolation), connection.transaction():
             connection.execute(
                 "update operation set check_result = 'passed', checked_at = finished_at, checked_by = finished_by"
                 " where number = 1"
             )
-        checked = command(connection, code, "check_operation", house.near, {"number": 1, "result": "passed"})
+        checked = command(connection, code, "check_operation", house.near, {"operation": 1, "result": "passed"})
         assert phases(checked) == ["passed", "start"]
 
 
@@ -125,23 +125,23 @@ def test_an_operation_is_its_engineers_and_who_started_it_finishes_it(pool: Conn
     with pool.connection() as connection:
         house = a_house(connection)
         code = under_way(connection, house)
-        assert refusal(connection, code, "start_operation", house.far, number=1).name == "not_permitted"
+        assert refusal(connection, code, "start_operation", house.far, operation=1).name == "not_permitted"
         done(connection, code, 1, house.near, house.far)
-        command(connection, code, "start_operation", house.far, {"number": 2})
-        assert refusal(connection, code, "finish_operation", house.near, number=2).name == "not_permitted"
-        assert refusal(connection, code, "start_operation", house.requester, number=2).name == "not_permitted"
+        command(connection, code, "start_operation", house.far, {"operation": 2})
+        assert refusal(connection, code, "finish_operation", house.near, operation=2).name == "not_permitted"
+        assert refusal(connection, code, "start_operation", house.requester, operation=2).name == "not_permitted"
 
 
 def test_a_failed_check_says_why_and_starts_the_operation_again(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         house = a_house(connection)
         code = under_way(connection, house)
-        command(connection, code, "start_operation", house.near, {"number": 1})
-        command(connection, code, "finish_operation", house.near, {"number": 1})
-        silent = refusal(connection, code, "check_operation", house.far, number=1, result="failed")
+        command(connection, code, "start_operation", house.near, {"operation": 1})
+        command(connection, code, "finish_operation", house.near, {"operation": 1})
+        silent = refusal(connection, code, "check_operation", house.far, operation=1, result="failed")
         assert silent.name == "missing_fact"
         failed = command(
-            connection, code, "check_operation", house.far, {"number": 1, "result": "failed", "remark": "35.4 mm"}
+            connection, code, "check_operation", house.far, {"operation": 1, "result": "failed", "remark": "35.4 mm"}
         )
         first = failed.operations[0]
         assert (first.phase, first.check_result, first.check_remark, first.failed_checks) == (
@@ -150,11 +150,11 @@ def test_a_failed_check_says_why_and_starts_the_operation_again(pool: Connection
             "35.4 mm",
             1,
         )
-        assert refusal(connection, code, "start_operation", house.far, number=2).name == "not_a_legal_step"
+        assert refusal(connection, code, "start_operation", house.far, operation=2).name == "not_a_legal_step"
         again = done(connection, code, 1, house.near, house.far).operations[0]
         assert (again.phase, again.check_remark, again.failed_checks) == ("passed", None, 1)
         told = [event.facts for event in failed.timeline if event.command == "check_operation"]
-        assert told == [{"number": 1, "result": "failed", "remark": "35.4 mm"}]
+        assert told == [{"operation": 1, "result": "failed", "remark": "35.4 mm"}]
 
 
 def test_each_sees_the_step_that_is_theirs_to_take_with_the_operation_to_choose(pool: ConnectionPool) -> None:
@@ -163,8 +163,8 @@ def test_each_sees_the_step_that_is_theirs_to_take_with_the_operation_to_choose(
         code = under_way(connection, house)
         assert offered(connection, code, house.near) == {"start_operation"}
         assert offered(connection, code, house.far) == set()
-        command(connection, code, "start_operation", house.near, {"number": 1})
-        command(connection, code, "finish_operation", house.near, {"number": 1})
+        command(connection, code, "start_operation", house.near, {"operation": 1})
+        command(connection, code, "finish_operation", house.near, {"operation": 1})
         assert (offered(connection, code, house.near), offered(connection, code, house.far)) == (
             set(),
             {"check_operation"},
@@ -172,7 +172,7 @@ def test_each_sees_the_step_that_is_theirs_to_take_with_the_operation_to_choose(
         steps = ticket_detail(connection, code, actor=house.far, now=NOW).next_steps
         check = next(step for step in steps if step.command == "check_operation")
         assert [(fact.name, [option.value for option in fact.options]) for fact in check.facts] == [
-            ("number", ["1"]),
+            ("operation", ["1"]),
             ("result", ["passed", "failed"]),
             ("remark", []),
         ]

@@ -22,7 +22,7 @@ from notify.channels.inbox import InboxChannel
 from notify.channels.mqtt import MqttChannel
 from notify.relay import ROUTES, Patience, deliver_due
 from notify.texts import TEXTS
-from storage import breaker, priorities, service_alarms
+from storage import breaker, escalations, priorities, service_alarms
 from storage.notices import NOTICES
 from storage.outbox import Message, backlog, enqueue, inbox, lease, list_given_up, mark_read, mark_sent, try_again
 from tests.ticket_builders import HOUR, NOW, a_device_ticket, a_house, a_report, carry, command
@@ -225,8 +225,8 @@ def test_supervisors_are_told_or_admins_where_there_are_none(pool: ConnectionPoo
 
 def test_every_message_that_can_be_written_has_a_way_out_and_words() -> None:
     alarms = (f"service.{kind}" for kind in (*service_alarms.KINDS, service_alarms.DISK_FILLING))
-    of_priority = {priorities.REPRIORITISED, breaker.FROZEN, breaker.THAWED}
-    written = {"ticket.state", *(notice[0] for notice in NOTICES.values()), *alarms, *of_priority}
+    told = {priorities.REPRIORITISED, breaker.FROZEN, breaker.THAWED, *escalations.MESSAGES}
+    written = {"ticket.state", *(notice[0] for notice in NOTICES.values()), *alarms, *told}
     assert written == set(ROUTES)
     assert {kind for kind, route in ROUTES.items() if route == "inbox"} == set(TEXTS)
 

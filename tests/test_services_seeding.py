@@ -46,7 +46,7 @@ def test_what_people_changed_stays(pool: ConnectionPool) -> None:
     with pool.connection() as connection:
         connection.execute("update person set name = 'Somebody else', active = false where login = 'wang'")
         connection.execute("update site set name = 'Our plant'")
-        connection.execute("update calendar_day set working = true where day = '2026-10-01'")
+        connection.execute("update calendar_day set working = true, source = 'entered' where day = '2026-10-01'")
     seed(pool)
     with pool.connection() as connection:
         assert connection.execute("select name, active from person where login = 'wang'").fetchall() == [

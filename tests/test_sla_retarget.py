@@ -106,10 +106,11 @@ def test_paused_time_survives_a_new_target_after_the_hold() -> None:
 
 
 def test_paused_time_survives_a_new_target_during_the_hold() -> None:
+    """Also when the ticket leaves the calendar: of the two days on hold nothing is used."""
     hold = Hold(NOW + HOUR, HoldReason.PARTS, NOW + DAY)
-    found = changed(a_clock(), NOW + 2 * DAY, 14_400, hold=hold)
+    found = changed(a_clock(), NOW + 2 * DAY, 14_400, None, hold)
     assert state_of(found, hold, POLICY, NOW + 2 * DAY) is ClockState.PAUSED
-    assert left_s(resumed(found, hold, NOW + 3 * DAY), NOW + 3 * DAY, WEEKDAYS) == 14_400 - 3600
+    assert left_s(resumed(found, hold, NOW + 3 * DAY), NOW + 3 * DAY, ROUND_THE_CLOCK) == 14_400 - 3600
 
 
 def test_a_hold_that_does_not_pause_the_clock_does_not_stop_its_reading() -> None:

@@ -52,7 +52,7 @@ def decide(
         _check_condition(condition, ticket, command)
     if Condition.REOPENABLE in step.when:
         _check_window(ticket, now)
-    parsed = {} if step.who == (Who.SYSTEM,) else check_facts(step.facts, facts, now)
+    parsed = {} if step.who == (Who.SYSTEM,) and step.observes else check_facts(step.facts, facts, now)
     if command is Command.RESOLVE:
         parsed = _complete_resolution(ticket, parsed, now)
     said = check_summary(summary, required=step.summary_required)
@@ -144,6 +144,8 @@ def _is(who: Who, actor: Actor, ticket: Ticket) -> bool:
             return actor.kind is ActorKind.REQUESTER
         case Who.SYSTEM:
             return actor.kind is ActorKind.SYSTEM
+        case Who.REACHED:
+            return actor.kind is ActorKind.PERSON and actor.person_id in ticket.reached
         case Who.RECEIVER:
             return actor.kind is ActorKind.PERSON and actor.person_id in ticket.receiver_ids
         case _:
@@ -168,6 +170,7 @@ _HOLDS: Mapping[Condition, Callable[[Ticket], bool]] = {
     Condition.OPERATION_TO_FINISH: lambda ticket: _is_next(ticket, Phase.FINISH),
     Condition.OPERATION_TO_CHECK: lambda ticket: _is_next(ticket, Phase.CHECK),
     Condition.GATES_PASSED: lambda ticket: not unpassed_gates(ticket),
+    Condition.ESCALATED: lambda ticket: bool(ticket.reached),
     Condition.NOT_HEAT_LOCKED: lambda ticket: not ticket.is_heat_locked,
     Condition.OVERRIDDEN: lambda ticket: ticket.is_overridden,
     Condition.REOPENABLE: lambda ticket: ticket.outcome in RESOLUTION_CODES,
@@ -184,6 +187,7 @@ REMEDIES: dict[Condition, tuple[str, str]] = {
     Condition.OPERATION_TO_FINISH: ("an operation that is under way", _IN_ORDER),
     Condition.OPERATION_TO_CHECK: ("an operation that waits for its check", _IN_ORDER),
     Condition.NOT_CONFIRMED: ("a ticket that is not confirmed yet", "It is confirmed; close it."),
+    Condition.ESCALATED: ("a ticket with an escalation that reached somebody", "There is nothing to acknowledge."),
     Condition.NOT_HEAT_LOCKED: ("a ticket that is not among the hottest", "Ask a supervisor to move it."),
     Condition.OVERRIDDEN: ("a ticket whose priority a person set", "Its priority follows its score already."),
     Condition.REOPENABLE: (

@@ -6,8 +6,9 @@ database's to say.
 
 from __future__ import annotations
 
+import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -26,6 +27,7 @@ MAX_REFERENCE = 64
 MAX_SERIAL_NUMBER = 64
 MAX_TASK = 200
 MAX_QUALITY_CHECK = 500
+MAX_UNIT = 16
 
 
 class Channel(StrEnum):
@@ -61,10 +63,17 @@ class SourceReference:
 
 @dataclass(frozen=True, slots=True)
 class PlannedTask:
-    """One line of a checklist, in both languages."""
+    """One line of a checklist, in both languages; a check may have a reading in a unit, within limits.
+
+    ``opens_ticket``: a failure opens a ticket of its own.
+    """
 
     text_en: str
     text_zh: str
+    unit: str | None = None
+    low_limit: float | None = None
+    high_limit: float | None = None
+    opens_ticket: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +152,31 @@ def _check_work(request: IntakeRequest) -> None:
             "operations in a production order, and in no other ticket",
             f"{len(request.operations)} in one of kind {request.kind.value}",
         )
-    for task in request.tasks:
-        _text("task", task.text_en, 1, MAX_TASK)
-        _text("task", task.text_zh, 1, MAX_TASK)
+    check_tasks(request.tasks)
     for operation in request.operations:
         _text("operation", operation.name, 1, MAX_TASK)
         _text("quality_check", operation.quality_check, 1, MAX_QUALITY_CHECK)
     numbers = [part.part_number for part in request.bill]
     if len(set(numbers)) != len(numbers):
         raise invalid("each part once on the bill", ", ".join(sorted(numbers)))
+
+
+def check_tasks(tasks: Sequence[PlannedTask]) -> None:
+    """Refuse a checklist with an empty line, or with limits that no reading could keep."""
+    for task in tasks:
+        _text("task", task.text_en, 1, MAX_TASK)
+        _text("task", task.text_zh, 1, MAX_TASK)
+        _check_limits(task)
+
+
+def _check_limits(task: PlannedTask) -> None:
+    limits = [limit for limit in (task.low_limit, task.high_limit) if limit is not None]
+    if not all(math.isfinite(limit) for limit in limits) or sorted(limits) != limits:
+        raise invalid("limits in order, both of them finite", f"{task.low_limit} to {task.high_limit}")
+    if task.unit is not None:
+        _text("unit", task.unit, 1, MAX_UNIT)
+    elif limits:
+        raise invalid("a unit with the limits of a reading", "limits without a unit")
 
 
 def same_serial_number(serial_number: str) -> str:

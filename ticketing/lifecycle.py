@@ -17,7 +17,7 @@ accepted is followed by an accept clock of the next one's own. The hottest ticke
 them, unless a supervisor says otherwise (SPEC S5): that is the condition ``not_heat_locked``.
 
 Every command writes one event to the timeline. Commands that only observe (view, join, overdue, unassigned,
-review) keep the version, so that they never make a person's half-written form stale.
+review, replan, escalate, acknowledge) keep the version, so that they never make a person's half-written form stale.
 
 ``docs/lifecycle.md`` is generated from this table.
 """
@@ -34,7 +34,7 @@ from ticketing.ticket import RESOLUTION_CODES, SLA_CLOCKS, Clock, HoldReason, Li
 
 
 class Command(StrEnum):
-    """What can be done to a ticket. The last nine are the system's own."""
+    """What can be done to a ticket. From ``OPEN`` on they are the system's own."""
 
     DISPATCH = "dispatch"
     ACCEPT = "accept"
@@ -67,12 +67,16 @@ class Command(StrEnum):
     LINK = "link"
     MERGE = "merge"
     REOPEN = "reopen"
+    ACKNOWLEDGE = "acknowledge"
     VIEW = "view"
     OPEN = "open"
     JOIN = "join"
     UNASSIGNED = "unassigned"
     OVERDUE = "overdue"
     REVIEW = "review"
+    REPLAN = "replan"
+    ESCALATE = "escalate"
+    PASS_TO_BACKUP = "pass_to_backup"
     REPRIORITISE = "reprioritise"
     LINKED = "linked"
     ABSORB = "absorb"
@@ -92,6 +96,7 @@ class Who(StrEnum):
     REQUESTER = "requester"
     LINK = "link"
     SYSTEM = "system"
+    REACHED = "reached"
 
 
 class Condition(StrEnum):
@@ -106,6 +111,7 @@ class Condition(StrEnum):
     OPERATION_TO_START = "operation_to_start"
     OPERATION_TO_FINISH = "operation_to_finish"
     OPERATION_TO_CHECK = "operation_to_check"
+    ESCALATED = "escalated"
     NOT_HEAT_LOCKED = "not_heat_locked"
     OVERRIDDEN = "overridden"
     REOPENABLE = "reopenable"
@@ -178,11 +184,13 @@ _FINISHED = Fact(
 _SATISFIED = Fact("satisfied", FactType.BOOLEAN, "Satisfied?", "是否满意？", required=False)
 _COMMENT = Fact("comment", FactType.TEXT, "Comment", "意见", required=False, may_be_brief=True)
 _STILL_WRONG = Fact("cause", FactType.TEXT, "What is still wrong?", "仍存在什么问题？", may_be_brief=True)
+_OPERATION = Fact("operation", FactType.OPERATION, "Operation", "工序")
 _LEVEL = Fact("level", FactType.CHOICE, "Priority", "优先级", options=("P0", "P1", "P2", "P3", "P4"))
-_OPERATION = Fact("number", FactType.OPERATION, "Operation", "工序")
 _CHECK_RESULT = Fact("result", FactType.CHOICE, "Quality check", "质检结果", options=("passed", "failed"))
 _MEASURED = Fact("remark", FactType.TEXT, "What was measured or is wrong", "实测情况或不合格原因", required=False)
 _REASON = Fact("reason", FactType.TEXT, "Reason", "原因")
+_TEAM = Fact("team_id", FactType.TEAM, "Backup team", "备用班组")
+_FROM_TEAM = Fact("from_team_id", FactType.INTEGER, "Team before", "原班组", required=False)
 _REMOTE = Fact("action", FactType.TEXT, "What was done remotely", "远程操作内容")
 _WHAT = Fact("what", FactType.TEXT, "What needs approval", "申请审批的内容")
 _AMOUNT = Fact("amount", FactType.AMOUNT, "Amount", "金额", required=False)
@@ -319,9 +327,19 @@ TABLE: tuple[Step, ...] = (
     Step(C.UNASSIGNED, (NEW,), None, (W.SYSTEM,), observes=True),
     Step(C.OVERDUE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     Step(C.REVIEW, WORKING, None, (W.SYSTEM,), (), (Condition.ON_HOLD,), observes=True),
+    # A calendar changed: due dates move, and what people have before them stays right.
+    Step(C.REPLAN, OPEN_STATES, None, (W.SYSTEM,), observes=True),
     # The other end of a link, a split, a failed check; and the survivor's side of a merge.
     Step(C.LINKED, tuple(State), None, (W.SYSTEM,), observes=True),
     Step(C.ABSORB, OPEN_STATES, None, (W.SYSTEM,), observes=True),
+    Step(C.ESCALATE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
+    # Whoever it reached has seen it: silence until the next ladder. It is no work, and renews nothing.
+    Step(C.ACKNOWLEDGE, OPEN_STATES, None, (W.REACHED, W.SUPERVISOR), (_COMMENT,), (Condition.ESCALATED,),
+         observes=True),
+    # Nobody accepted it: the backup team's engineers get an accept clock of their own.
+    Step(C.PASS_TO_BACKUP, (DISPATCHED,), NEW, (W.SYSTEM,), (_TEAM, _FROM_TEAM), anew=(K.ACCEPT,),
+         records={"assignee_id": S.NOTHING, "team_id": S.FACT}),
     Step(C.REPRIORITISE, OPEN_STATES, None, (W.SYSTEM,), observes=True),
 )
 # fmt: on
+OBSERVING = frozenset(step.command for step in TABLE if step.observes)

@@ -32,9 +32,9 @@ def check_turn(ticket: Ticket, command: Command, number: int, actor: Actor) -> N
     if not any(one.number == number for one in ticket.operations):
         raise Refused(
             "invalid_fact",
-            expected="'number': an operation of the order",
+            expected="'operation': an operation of the order",
             got=str(number),
-            remedy="Correct 'number'.",
+            remedy="Correct 'operation'.",
         )
     if current is None or current.number != number or current.phase is not phase:
         waiting = "every operation has passed" if current is None else _state(current)

@@ -152,8 +152,8 @@ def _retargeted(
 def _read_off_at(clock: RunningClock, hold: Hold | None, policy: Policy, now: datetime) -> datetime:
     """Return when to read a clock off: a hold that pauses it counts from its start, even if the clock was overdue."""
     if hold is None or hold.ended_at is not None or clock.clock not in policy.hold_pauses[hold.reason]:
-        return now
-    return max(hold.started_at, clock.started_at)
+        return max(now, clock.started_at)
+    return max(min(hold.started_at, now), clock.started_at)
 
 
 def after_step(

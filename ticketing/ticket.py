@@ -116,6 +116,7 @@ class Ticket:
     ``is_heat_locked``: among the hottest, which only a supervisor moves (SPEC S5). ``is_overridden``: a person set its
     priority (SPEC S1). ``receiver_ids`` are the people who may rate a hand-over of it (SPEC T9). ``merged_into`` is the
     code of the ticket that goes on in its stead; ``reopens_until`` is when a closed one can be reopened no longer.
+    ``reached`` are those whom escalations told that nobody has acknowledged (SPEC N2).
     """
 
     id: UUID
@@ -154,6 +155,7 @@ class Ticket:
     unreconciled_parts: tuple[str, ...] = ()
     attachments: int = 0
     operations: tuple[Operation, ...] = ()
+    reached: tuple[int, ...] = ()
     is_heat_locked: bool = False
     is_overridden: bool = False
     receiver_ids: tuple[int, ...] = ()

@@ -14,8 +14,10 @@ from ticketing.lifecycle import Command
 from ticketing.steps import OPTION_LABELS, label
 
 # What the opening event keeps for machines and for proof; the page shows it elsewhere.
-NOT_TOLD = frozenset({"title", "due", "prediction_id"})
+NOT_TOLD = frozenset({"title", "due", "prediction_id", "from_team_id"})
 PERSON_FACTS = ("assignee_id", "previous_assignee_id")
+PEOPLE_FACTS = ("told",)
+CODE_FACTS = ("channels", "nobody")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Reader:
 
 def people_named(detail: TicketDetail) -> set[int]:
     """Return the ids of the people that the facts of a timeline mention."""
-    found = (event.facts.get(name) for event in detail.timeline for name in PERSON_FACTS)
+    found = [event.facts.get(name) for event in detail.timeline for name in PERSON_FACTS]
+    for told in (event.facts.get(name) for event in detail.timeline for name in PEOPLE_FACTS):
+        found.extend(told if isinstance(told, list) else ())
     return {person_id for person_id in found if isinstance(person_id, int)}
 
 
@@ -66,28 +70,53 @@ def _name(fact: str) -> str:
 def _value(name: str, value: object, detail: TicketDetail, reader: Reader) -> str:
     if value is None or isinstance(value, Mapping):
         return ""
-    if name == "priority":
-        return f"P{value}"
-    if name == "clock":
-        return reader.translate(words.CLOCKS.get(str(value), str(value)))
+    if name in CODED:
+        return CODED[name](value, reader)
     if isinstance(value, bool):
         return reader.translate("Yes" if value else "No")
     if name == "team_id":
-        return next((one.to_team for one in detail.hand_overs if one.to_team_id == value), str(value))
+        return _team(value, detail)
     if name in PERSON_FACTS and isinstance(value, int):
         return reader.names.get(value, str(value))
+    if name in (*PEOPLE_FACTS, *CODE_FACTS) and isinstance(value, list):
+        return ", ".join(
+            reader.names.get(one, str(one)) if isinstance(one, int) else _word(one, reader) for one in value
+        )
     if name == "finding_ids" and isinstance(value, Sequence):
         return str(len(value))
     if name == "attachment_id":
         return next((file.file_name for file in detail.attachments if str(file.id) == value), str(value))
-    if name == "number":
-        return next((_task(task, reader) for task in detail.tasks if task.number == value), str(value))
+    if name in ("number", "operation"):
+        return _work(name, value, detail, reader)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "; ".join(_line(line, reader) for line in value)
     text = str(value)
-    if text in OPTION_LABELS:
-        return OPTION_LABELS[text][reader.language is Language.ZH]
-    return _time(text, reader.zone) if name.endswith("_at") else text
+    return _time(text, reader.zone) if name.endswith("_at") else _word(text, reader)
+
+
+# Facts that are codes of their own.
+CODED: Mapping[str, Callable[[object, Reader], str]] = {
+    "priority": lambda value, _reader: f"P{value}",
+    "clock": lambda value, reader: reader.translate(words.CLOCKS.get(str(value), str(value))),
+    "channel": lambda value, reader: reader.translate(words.CHANNELS.get(str(value), str(value))),
+}
+
+
+def _word(code: str, reader: Reader) -> str:
+    return OPTION_LABELS[code][reader.language is Language.ZH] if code in OPTION_LABELS else code
+
+
+def _work(name: str, value: object, detail: TicketDetail, reader: Reader) -> str:
+    if name == "operation":
+        return next((f"{one.number} {one.name}" for one in detail.operations if one.number == value), str(value))
+    return next((_task(task, reader) for task in detail.tasks if task.number == value), str(value))
+
+
+def _team(team_id: object, detail: TicketDetail) -> str:
+    names = {one.to_team_id: one.to_team for one in detail.hand_overs}
+    if detail.ticket.team_id is not None and detail.ticket.team_name is not None:
+        names[detail.ticket.team_id] = detail.ticket.team_name
+    return next((name for known, name in names.items() if known == team_id), str(team_id))
 
 
 def _task(task: object, reader: Reader) -> str:

@@ -56,6 +56,11 @@ TROUBLES: Mapping[str, Trouble] = MappingProxyType(
             N_("{messages} notices could not be delivered to anybody."),
             N_("See whether the channels of the people concerned are set up and reachable."),
         ),
+        "holidays_ending": Trouble(
+            N_("Holidays ending"),
+            N_("The official holidays of the calendar {subject} are known until {until} only."),
+            N_("Update the service once they are announced, or enter the days into the calendar."),
+        ),
         "escalation_late": Trouble(
             N_("Escalations late"),
             N_("{steps} rungs of escalations at site {subject} are overdue and nothing takes them."),

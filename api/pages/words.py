@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from api.i18n import N_
+from api.pages.intake_words import INTAKE_CHANNELS, INTAKE_FACTS
+from api.pages.moving_words import MOVING_FACTS
 from api.pages.trouble_words import TROUBLES as TROUBLES
 
 
@@ -208,30 +210,29 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "line_stopped": N_("Line stopped"),
         "failure_mode": N_("Failure mode"),
         "clock": N_("Clock"),
-        "title": N_("Title"),
-        "action": N_("Done remotely"),
-        "what": N_("To be approved"),
-        "amount": N_("Amount"),
-        "team_id": N_("Team"),
-        "asked": N_("What is asked"),
-        "history": N_("Done so far"),
-        "serial_number": N_("Serial number"),
-        "requester_contact": N_("How to reach the requester"),
-        "rating": N_("Rating"),
-        "other": N_("Other ticket"),
-        "code": N_("Other ticket"),
-        "kind": N_("How they belong together"),
-        "by": N_("By"),
-        "split_code": N_("Ticket split off"),
-        "merged_into": N_("Merged into"),
-        "opened_code": N_("Ticket that it opened"),
-        "opened_at": N_("Opened"),
-        "requester": N_("Requester"),
-        "description": N_("Description"),
-        "result": N_("Result"),
-        "reading": N_("Reading"),
-        "unit": N_("Unit"),
-        "remark": N_("Remark"),
+        "calendar_id": N_("Calendar"),
+        "accept_due_at": N_("Accept by"),
+        "respond_due_at": N_("Respond by"),
+        "resolve_due_at": N_("Resolve by"),
+        "close_due_at": N_("Close by"),
+        "ladder": N_("Escalation"),
+        "step": N_("Rung"),
+        "effect": N_("What it did"),
+        "told": N_("Told"),
+        "channels": N_("On"),
+        "nobody": N_("There was"),
+        **MOVING_FACTS,
+        **INTAKE_FACTS,
+    }
+)
+
+# What the tickets have in common that an expected resolution is learned from.
+LIKENESS: Mapping[str, str] = MappingProxyType(
+    {
+        "failure_mode": N_("tickets of this failure mode, kind and priority"),
+        "kind": N_("tickets of this kind and priority"),
+        "priority": N_("tickets of this priority"),
+        "all": N_("all tickets"),
     }
 )
 
@@ -263,9 +264,12 @@ CHANNELS: Mapping[str, str] = MappingProxyType(
         "link": N_("confirmation link"),
         "desk": N_("automatic"),
         "device": N_("equipment"),
+        **INTAKE_CHANNELS,
     }
 )
 
+
+# What equipment tells beside numbers, and how grave it says that is.
 EVENT_KINDS: Mapping[str, str] = MappingProxyType(
     {
         "error": N_("error"),

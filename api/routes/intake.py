@@ -51,7 +51,6 @@ from ticketing.intake import (
     IntakeRequest,
     PlannedOperation,
     PlannedPart,
-    PlannedTask,
     SourceReference,
     invalid,
 )
@@ -176,7 +175,7 @@ def _request(caller: Caller, body: NewReport, asset_id: int, site_id: str) -> In
         team_id=body.team_id,
         # The caller is the source: nobody can answer for another system's numbers.
         external=None if reference is None else SourceReference(caller.person.login, reference),
-        tasks=tuple(PlannedTask(task.text_en, task.text_zh or task.text_en) for task in body.tasks),
+        tasks=tuple(task.planned() for task in body.tasks),
         operations=tuple(PlannedOperation(one.name, one.quality_check, one.engineer_id) for one in body.operations),
         bill=tuple(PlannedPart(line.part_number, line.quantity) for line in body.bill),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -22,6 +22,8 @@ from storage import casework, tickets
 from storage.ticket_views import TicketRow
 from ticketing.ticket import State
 
+Flag = Literal["yellow", "red"]
+
 router = APIRouter(prefix=BASE_PATH, tags=["tickets"])
 
 CodeInPath = Annotated[TicketCode, Path(description="The tracking code, such as D260213")]
@@ -38,6 +40,7 @@ def list_tickets(
     state: Annotated[list[State] | None, Query(max_length=5, description="May be repeated")] = None,
     asset: Key | None = None,
     assignee: Key | None = None,
+    flag: Annotated[list[Flag] | None, Query(max_length=2, description="On the team's board; may be repeated")] = None,
     text: Annotated[str | None, Query(max_length=100, description="In code, title, asset")] = None,
     cursor: TextCursor = None,
     limit: Limit = LIMIT_DEFAULT,
@@ -52,6 +55,7 @@ def list_tickets(
             assignee_id=assignee,
             requester_id=caller.person.id if only_own else None,
             sites=caller.site_list() if only_own else caller.staff_sites(),
+            flags=flag,
             text=text,
             cursor=cursor,
             limit=limit,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bench.campaign.claims import contested_claims
+from bench.campaign.escalations import kills_of_schedulers
 from bench.campaign.kills import kills_of_ingester_and_database, kills_of_the_embedded_broker
 from bench.campaign.mosquitto import (
     SQLITE,
@@ -45,5 +47,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "mosquitto-defaults": Scenario("gaps at Mosquitto's defaults", gaps_at_mosquittos_defaults, "forget_gaps", 0.5),
     "network": Scenario("faulty network", faulty_network, "store_once", 0.2),
     "disk-full": Scenario("disk full", disk_full, "acknowledge_early", 0.5),
+    "schedulers": Scenario("kills of two schedulers of escalations", kills_of_schedulers, "claim_first", 0.15),
     "outage": Scenario("database outage", database_outage, "take_without_bound", 0.12),
+    "claims": Scenario("contested claims of tickets", contested_claims, "last_one_wins", 0.01),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from storage.effects import assigning, checking, ending, joining, moving, prioritising, producing, working
+from storage.effects import assigning, checking, ending, escalating, joining, moving, prioritising, producing, working
 from storage.effects.case import Case
 from ticketing.lifecycle import Command
 from ticketing.sla import RunningClock
@@ -55,6 +55,7 @@ EFFECTS: dict[Command, Callable[[Case], str | None]] = {
     Command.REQUEST_CONFIRMATION: ending.make_link,
     Command.CLOSE: ending.close,
     Command.CANCEL: ending.cancel,
+    Command.ACKNOWLEDGE: escalating.acknowledge,
     Command.OVERRIDE_PRIORITY: prioritising.override,
     Command.END_OVERRIDE: prioritising.end_override,
     Command.LINK: joining.link,

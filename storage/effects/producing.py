@@ -48,7 +48,7 @@ def check(case: Case) -> None:
 
 
 def _check_turn(case: Case) -> None:
-    number = case.fact("number")
+    number = case.fact("operation")
     assert isinstance(number, int)
     check_turn(case.decision.before, case.decision.step.command, number, case.actor)
 
@@ -56,7 +56,7 @@ def _check_turn(case: Case) -> None:
 def _save(case: Case, query: str) -> None:
     parameters = {
         "ticket_id": case.row.id,
-        "number": case.fact("number"),
+        "number": case.fact("operation"),
         "person_id": case.actor.person_id,
         "remark": case.decision.facts.get("remark"),
         "now": case.now,

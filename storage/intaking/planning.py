@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from uuid import UUID
 
 from psycopg import Connection
+from psycopg.types.json import Jsonb
 
 from storage.parts import part_id_of
 from storage.queries import load
-from ticketing.intake import IntakeRequest
+from ticketing.intake import IntakeRequest, PlannedTask
 
 QUERIES = load("intake")
 
@@ -17,11 +20,8 @@ def plan_work(connection: Connection, ticket_id: UUID, request: IntakeRequest) -
     """Put tasks, operations and bill of the request on the new ticket; an unknown part is refused."""
     key = {"ticket_id": ticket_id}
     if request.tasks:
-        texts = {
-            "texts_en": [task.text_en.strip() for task in request.tasks],
-            "texts_zh": [task.text_zh.strip() for task in request.tasks],
-        }
-        connection.execute(QUERIES["add_own_tasks"], {**key, **texts})
+        tasks = [as_json(task) for task in request.tasks]
+        connection.execute(QUERIES["add_own_tasks"], {**key, "tasks": Jsonb(tasks)})
     if request.operations:
         planned = {
             "names": [operation.name.strip() for operation in request.operations],
@@ -32,3 +32,21 @@ def plan_work(connection: Connection, ticket_id: UUID, request: IntakeRequest) -
     for part in request.bill:
         part_id = part_id_of(connection, part.part_number)
         connection.execute(QUERIES["plan_bill"], {**key, "part_id": part_id, "quantity": part.quantity})
+
+
+def as_json(task: PlannedTask) -> dict[str, object]:
+    """Return a task as it is stored."""
+    return {**asdict(task), "text_en": task.text_en.strip(), "text_zh": task.text_zh.strip()}
+
+
+def task_of(stored: Mapping[str, object]) -> PlannedTask:
+    """Return a task that ``as_json`` stored."""
+    low, high, unit = (stored.get(name) for name in ("low_limit", "high_limit", "unit"))
+    return PlannedTask(
+        text_en=str(stored["text_en"]),
+        text_zh=str(stored["text_zh"]),
+        unit=None if unit is None else str(unit),
+        low_limit=None if low is None else float(str(low)),
+        high_limit=None if high is None else float(str(high)),
+        opens_ticket=stored.get("opens_ticket") is True,
+    )

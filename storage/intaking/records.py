@@ -25,7 +25,6 @@ class AssetForTicket:
     tag: str
     name: str
     site_id: str
-    calendar_id: str
     criticality: int
     requester_id: int | None
     tier: str

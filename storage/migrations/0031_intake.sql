@@ -127,20 +127,23 @@ create table schedule (
   -- What the meter has counted since the last round number, and the reading up to which it is counted.
   counted double precision check (counted >= 0 and counted < 'infinity'),
   last_value double precision,
+  last_at timestamptz,
   -- A reading lower than the last one: a new meter when the next one is low too, else a slip.
   low_value double precision,
   missed integer not null default 0 check (missed >= 0),
   created_at timestamptz not null,
   created_by bigint references person,
-  looked_at timestamptz not null,
+  -- When the desk last looked whether it is due; null: not yet.
+  looked_at timestamptz,
   ended_at timestamptz,
   version integer not null default 1,
   check (num_nonnulls(unit, every, first_on, lead_days, next_number) in (0, 5)),
   check (num_nonnulls(series_id, every_amount, counted) in (0, 3)),
+  check ((last_value is null) = (last_at is null)),
   check ((unit is null) <> (series_id is null))
 );
 create index schedule_of_asset on schedule (asset_id);
-create index schedule_to_look_at on schedule (looked_at) where ended_at is null;
+create index schedule_to_look_at on schedule (looked_at nulls first) where ended_at is null;
 
 alter table ticket
   add column schedule_id bigint references schedule,

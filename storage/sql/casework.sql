@@ -78,12 +78,23 @@ values (
 )
 
 -- name: save_clock
--- Saves a clock; one that is started again, or due later than it was noticed, may be noticed again.
-insert into ticket_clock (ticket_id, clock, calendar_id, target_s, started_at, due_at, stopped_at)
-values (%(ticket_id)s, %(clock)s, %(calendar_id)s, %(target_s)s, %(started_at)s, %(due_at)s, %(stopped_at)s)
+-- Saves a clock with the version it is planned on; one started again, or due later than noticed, may be noticed again.
+insert into ticket_clock (
+  ticket_id, clock, calendar_id, calendar_version, target_s, started_at, due_at, stopped_at
+)
+values (
+  %(ticket_id)s, %(clock)s, %(calendar_id)s, (select version from calendar where id = %(calendar_id)s),
+  %(target_s)s, %(started_at)s, %(due_at)s, %(stopped_at)s
+)
 on conflict (ticket_id, clock) do update
 set
   calendar_id = excluded.calendar_id,
+  -- One that is not planned anew keeps the version that it was planned on.
+  calendar_version = case
+    when (excluded.calendar_id, excluded.due_at) is not distinct from (ticket_clock.calendar_id, ticket_clock.due_at)
+      then ticket_clock.calendar_version
+    else excluded.calendar_version
+  end,
   target_s = excluded.target_s,
   started_at = excluded.started_at,
   due_at = excluded.due_at,

@@ -53,8 +53,7 @@ where (%(before)s::uuid is null or ticket.id < %(before)s)
        or ticket.code ilike %(text)s
        or ticket.title_en ilike %(text)s
        or ticket.title_zh ilike %(text)s
-       or asset.tag ilike %(text)s
-       or asset.name ilike %(text)s)
+       or ticket.asset_id = any(%(asset_ids)s::bigint[]))
 order by ticket.id desc
 limit %(limit)s
 

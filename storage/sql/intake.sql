@@ -26,12 +26,11 @@ where p.id = %(prediction_id)s
 for no key update of p
 
 -- name: asset_for_ticket
--- Returns what a ticket takes from its asset: site, calendar, criticality, requester and the requester's tier.
+-- Returns what a ticket takes from its asset: site, criticality, requester and the requester's tier.
 select
-  a.id, a.tag, a.name, a.site_id, s.calendar_id, a.criticality, a.requester_id,
+  a.id, a.tag, a.name, a.site_id, a.criticality, a.requester_id,
   coalesce(r.requester_tier, 'standard') as tier
 from asset a
-join site s on s.id = a.site_id
 left join person r on r.id = coalesce(%(requester_id)s::bigint, a.requester_id)
 where a.id = %(asset_id)s
 
@@ -127,13 +126,14 @@ where m.id = %(failure_mode_id)s
 
 -- name: add_own_tasks
 -- Puts the request's own tasks on the checklist of a new ticket, after those of the failure mode.
-insert into ticket_task (ticket_id, number, text_en, text_zh)
+insert into ticket_task (ticket_id, number, text_en, text_zh, unit, low_limit, high_limit, opens_ticket)
 select
   %(ticket_id)s,
-  (select coalesce(max(k.number), 0) from ticket_task k where k.ticket_id = %(ticket_id)s) + task.number,
-  task.text_en,
-  task.text_zh
-from unnest(%(texts_en)s::text[], %(texts_zh)s::text[]) with ordinality as task (text_en, text_zh, number)
+  (select coalesce(max(k.number), 0) from ticket_task k where k.ticket_id = %(ticket_id)s) + row_number() over (),
+  task.text_en, task.text_zh, task.unit, task.low_limit, task.high_limit, task.opens_ticket
+from jsonb_to_recordset(%(tasks)s) as task (
+  text_en text, text_zh text, unit text, low_limit double precision, high_limit double precision, opens_ticket boolean
+)
 
 -- name: add_operations
 -- Puts the operations of a production order on a new ticket, in their order.
@@ -168,7 +168,7 @@ set predicted = greatest(bill_line.predicted, excluded.predicted)
 insert into ticket_finding (ticket_id, finding_id, joined_at)
 select %(ticket_id)s, f.id, %(now)s
 from prediction_evidence e
-join finding f on f.id::text = e.reference
+join finding f on f.id = case when e.kind = 'finding' then e.reference::uuid end
 where e.prediction_id = %(prediction_id)s
   and e.kind = 'finding'
 on conflict do nothing

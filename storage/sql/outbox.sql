@@ -160,3 +160,16 @@ set read_at = %(now)s
 where id = %(id)s
   and person_id = %(person_id)s
   and read_at is null
+
+-- name: record_notice
+-- Keeps what a channel would have told a person in their language, once; tells whether the person is there.
+with kept as (
+  insert into recorded_notice (outbox_id, channel, person_id, text, at)
+  select
+    %(outbox_id)s, %(channel)s, p.id, case p.language when 'zh' then %(text_zh)s else %(text_en)s end, %(now)s
+  from person p
+  where p.id = %(person_id)s
+    and p.active
+  on conflict (outbox_id, channel, person_id) do nothing
+)
+select exists (select from person where id = %(person_id)s and active)

@@ -19,6 +19,12 @@ values (%(person_id)s, %(skill)s, %(level)s)
 on conflict (person_id, skill) do update
 set level = excluded.level
 
+-- name: set_on_duty
+-- Note that somebody's shift begins or ends.
+update person
+set on_duty = %(on_duty)s
+where id = %(person_id)s
+
 -- name: ensure_team
 -- Find or make the team of this name.
 insert into team (name)

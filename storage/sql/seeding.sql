@@ -1,7 +1,7 @@
 -- name: insert_calendar
 -- Add a calendar once; 1 row when it is new.
-insert into calendar (id, name, time_zone)
-values (%(id)s, %(name)s, %(time_zone)s)
+insert into calendar (id, name, time_zone, country)
+values (%(id)s, %(name)s, %(time_zone)s, %(country)s)
 on conflict (id) do nothing
 returning id
 
@@ -10,13 +10,6 @@ returning id
 insert into calendar_segment (calendar_id, weekday, starts, ends)
 select %(id)s, weekday, starts, ends
 from unnest(%(weekdays)s::smallint[], %(starts)s::time[], %(ends)s::time[]) as segment (weekday, starts, ends)
-
--- name: insert_calendar_days
--- Add holidays and adjusted working days; a day that somebody entered stays as it is.
-insert into calendar_day (calendar_id, day, working, name)
-select %(id)s, day, working, name
-from unnest(%(days)s::date[], %(working)s::boolean[], %(names)s::text[]) as entry (day, working, name)
-on conflict (calendar_id, day) do nothing
 
 -- name: insert_site
 -- Add a site once.

@@ -59,6 +59,55 @@ where given_up_at is not null
   and done_at is null
 having count(*) > 0
 
+-- name: holidays_ending
+-- Calendars in use whose official holidays are known for a short time only (SPEC S3).
+select calendar.id, null, jsonb_build_object('until', calendar.official_until)
+from calendar
+where calendar.official_until < %(holidays_needed_until)s
+  and (
+    exists (select from site where site.calendar_id = calendar.id)
+    or exists (select from person where person.calendar_id = calendar.id)
+  )
+order by calendar.id
+
+-- name: escalation_late
+-- Sites with live tickets whose escalation has a step long overdue, or goes on without one (SPEC N4).
+select site_id, site_id, jsonb_build_object('steps', count(*), 'oldest_at', min(due_at), 'code', min(code))
+from (
+  select t.site_id, t.code, s.due_at
+  from escalation_step s
+  join escalation e on e.id = s.escalation_id
+  join ticket t on t.id = e.ticket_id
+  where s.done_at is null
+    and s.dropped_at is null
+    and e.paused_at is null
+    and s.due_at < %(now)s - %(escalation_late_s)s * interval '1 second'
+  union all
+  select t.site_id, t.code, e.began_at
+  from escalation e
+  join ticket t on t.id = e.ticket_id
+  where e.ended_at is null
+    and e.acknowledged_at is null
+    and e.overtaken_at is null
+    and not exists (
+      select
+      from escalation_step s
+      where s.escalation_id = e.id
+        and s.done_at is null
+        and s.dropped_at is null
+    )
+  union all
+  select t.site_id, t.code, t.opened_at
+  from ticket t
+  join policy p on p.id = t.policy_id
+  where t.state <> 'closed'
+    and t.opened_at < %(now)s - %(escalation_late_s)s * interval '1 second'
+    and p.body @> '{"escalation": {"ladder": [{"starts_on": "inactive"}]}}'
+    and not exists (select from escalation e where e.ticket_id = t.id and e.ended_at is null)
+) late
+group by site_id
+order by site_id
+
 -- name: raise
 -- Open an alarm unless it is open already; says whether the same was cleared so recently that nobody need be told again.
 insert into service_alarm (kind, subject, site_id, detail, raised_at)

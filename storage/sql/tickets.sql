@@ -7,13 +7,15 @@ select
   t.assignee_id, assignee.name as assignee_name,
   t.opened_at, t.due_at, t.resolved_at, t.confirmed_at, t.closed_at, t.last_effective_at,
   exists (select from hold h where h.ticket_id = t.id and h.ended_at is null) as is_on_hold,
-  exists (
-    select
+  -- Not "exists": for a page that would be answered by reading the clocks of all tickets once.
+  coalesce((
+    select true
     from ticket_clock k
     where k.ticket_id = t.id
       and (k.noticed_at is not null or k.stopped_at > k.due_at)
-  ) as is_breached,
-  t.version
+    limit 1
+  ), false) as is_breached,
+  t.flag, t.version
 from ticket t
 join asset a on a.id = t.asset_id
 left join failure_mode m on m.id = t.failure_mode_id
@@ -23,17 +25,25 @@ where (%(states)s::text[] is null or t.state = any (%(states)s::text[]))
   and (%(assignee_id)s::bigint is null or t.assignee_id = %(assignee_id)s::bigint)
   and (%(requester_id)s::bigint is null or t.requester_id = %(requester_id)s::bigint)
   and (%(sites)s::text[] is null or t.site_id = any (%(sites)s::text[]))
+  and (%(flags)s::text[] is null or t.flag = any (%(flags)s::text[]))
   and (%(before)s::uuid is null or t.id < %(before)s::uuid)
+  and (%(code)s::text is null or t.code = %(code)s::text)
   and (
     %(pattern)s::text is null
     or t.code ilike %(pattern)s::text
     or t.title_en ilike %(pattern)s::text
     or t.title_zh ilike %(pattern)s::text
-    or a.tag ilike %(pattern)s::text
-    or a.name ilike %(pattern)s::text
+    or t.asset_id = any (%(asset_ids)s::bigint[])
   )
 order by t.id desc
 limit %(limit)s
+
+-- name: assets_called
+-- Returns the assets whose tag or name has a text in it: looked up first, so that a list is planned for just these.
+select id
+from asset
+where tag ilike %(pattern)s
+   or name ilike %(pattern)s
 
 -- name: read_ticket
 -- Returns everything about one ticket that is one row.
@@ -51,7 +61,19 @@ select
   t.resolution_code, f.code as found_failure_mode, f.name_en as found_failure_mode_en,
   f.name_zh as found_failure_mode_zh, t.cause, t.action_taken, t.work_finished_at, t.resolved_at, t.confirmed_at,
   t.confirmed_by, confirmer.name as confirmed_by_name, t.closed_at, t.last_effective_at, t.version,
-  t.timeline_length, t.timeline_head
+  t.timeline_length, t.timeline_head, t.flag,
+  array(
+    select w.person_id
+    from escalation e
+    join escalation_step step on step.escalation_id = e.id
+    join escalation_told w on w.step_id = step.id
+    where e.ticket_id = t.id
+      and e.ended_at is null
+      and e.acknowledged_at is null
+      and e.overtaken_at is null
+    group by w.person_id
+    order by w.person_id
+  ) as reached
 from ticket t
 join site s on s.id = t.site_id
 join asset a on a.id = t.asset_id

@@ -70,6 +70,29 @@ class PolicyTable:
             raise invalid_policy(self._at(name), expected, repr(value))
         return [Clock(clock) for clock in value]
 
+    def tables(self, name: str, most: int) -> list[PolicyTable]:
+        """Return a list of 1 to ``most`` tables."""
+        expected = f"1 to {most} tables"
+        value = self._take(name, expected)
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            raise invalid_policy(self._at(name), expected, repr(value))
+        found = []
+        for number, inner in enumerate(value, start=1):
+            if not isinstance(inner, Mapping):
+                raise invalid_policy(f"{self._at(name)}.{number}", "a table", repr(inner))
+            found.append(PolicyTable(inner, f"{self._at(name)}.{number}"))
+        return found
+
+    def words(self, name: str, options: tuple[str, ...]) -> list[str]:
+        """Return a list of at least one of the options, each at most once."""
+        expected = "a list of at least one, each once, of " + ", ".join(options)
+        value = self._take(name, expected)
+        if not isinstance(value, list) or not value or any(word not in options for word in value):
+            raise invalid_policy(self._at(name), expected, repr(value))
+        if len(set(value)) != len(value):
+            raise invalid_policy(self._at(name), expected, repr(value))
+        return [str(word) for word in value]
+
     def known(self, name: str, names: Mapping[str, float]) -> bool:
         """Say that a name is among the known ones, or refuse it."""
         if name not in names:

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ticketing.policy.breaker import BreakerPolicy, read_breaker
+from ticketing.policy.calendar import Follows, read_sla_calendar
 from ticketing.policy.control import ControlPolicy, read_control
 from ticketing.policy.dispatch import DispatchPolicy, read_dispatch
+from ticketing.policy.escalation import EscalationPolicy, read_escalation
 from ticketing.policy.heat import HeatPolicy, read_heat
 from ticketing.policy.intake import IntakePolicy, read_intake
 from ticketing.policy.lifecycle import LifecyclePolicy, read_lifecycle
@@ -33,6 +35,7 @@ class Policy:
     name: str
     sla: tuple[Targets, ...]
     tier_accept_s: Mapping[str, int]
+    sla_calendar: Follows
     hold_pauses: Mapping[HoldReason, frozenset[Clock]]
     priority: PriorityPolicy
     score: ScorePolicy
@@ -42,6 +45,7 @@ class Policy:
     control: ControlPolicy
     dispatch: DispatchPolicy
     intake: IntakePolicy
+    escalation: EscalationPolicy
     confirmation_days: int
     lifecycle: LifecyclePolicy
 
@@ -68,6 +72,7 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         name=table.text("name"),
         sla=targets,
         tier_accept_s=tier_accept_s,
+        sla_calendar=read_sla_calendar(table.table("sla_calendar")),
         hold_pauses=hold_pauses,
         priority=priority,
         score=read_score(table.table("score")),
@@ -77,6 +82,7 @@ def read_policy(body: Mapping[str, object]) -> Policy:
         control=read_control(table.table("control")),
         dispatch=read_dispatch(table.table("dispatch")),
         intake=read_intake(table.table("intake")),
+        escalation=read_escalation(table.table("escalation")),
         confirmation_days=days,
         lifecycle=read_lifecycle(table.table("lifecycle")),
     )

@@ -3,7 +3,7 @@
 from storage.migrations.plain_sql import run
 
 revision = "0034"
-down_revision = "0032"
+down_revision = "0033"
 
 
 def upgrade() -> None:
