@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, StringConstraints
 
 from api.schemas import Asked, Facts, Prose, Told
 from storage.breaker import Breaker
+from storage.dispatch_views import DispatchView
 from storage.hand_overs import HandOverView
 from storage.links import LinkView
 from storage.ticket_views import (
@@ -17,7 +18,6 @@ from storage.ticket_views import (
     AttachmentView,
     BillLineView,
     ClockView,
-    DispatchView,
     EventView,
     EvidenceView,
     ExpectedView,

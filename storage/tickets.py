@@ -14,6 +14,7 @@ from psycopg.rows import class_row
 
 from domain.refusals import Refused
 from storage.breaker import blocking
+from storage.dispatch_views import DispatchView
 from storage.eta import expected_resolution
 from storage.hand_overs import hand_overs_of, receivers_of, teams_to_choose
 from storage.links import links_of, origins_of, tickets_to_join
@@ -28,7 +29,6 @@ from storage.ticket_views import (
     BillLineView,
     ClockRow,
     ClockView,
-    DispatchView,
     EventView,
     EvidenceView,
     ExpectedView,
