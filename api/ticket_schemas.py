@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, StringConstraints
 
 from api.schemas import Asked, Facts, Prose, Told
 from storage.breaker import Breaker
+from storage.dispatch_views import DispatchView
 from storage.evidence_views import EvidenceView, FindingView, PredictionHead
 from storage.hand_overs import HandOverView
 from storage.intake_views import ReferenceView
@@ -20,7 +21,6 @@ from storage.ticket_views import (
     AttachmentView,
     BillLineView,
     ClockView,
-    DispatchView,
     EventView,
     HoldView,
     TaskView,

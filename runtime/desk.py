@@ -24,7 +24,7 @@ from runtime.settings import Settings
 from storage import evidence_packs, service_alarms
 from storage.alarms import end_due_shelvings
 from storage.database import open_pool
-from storage.dispatching import How, count_first_time_fixes
+from storage.dispatching import How
 from storage.lookups import fill_next_lookup
 from storage.schedules import look_at_next_schedule
 
@@ -40,7 +40,6 @@ SCHEDULES_PER_CALL = 50
 # One assignment problem (SPEC X2); what cannot wait has a round of its own.
 DISPATCH_EVERY_S = 30.0
 URGENT_EVERY_S = 1.0
-COUNT_FIXES_EVERY_S = 3600.0
 SWEEP_EVERY_S = 5.0
 REPLAN_EVERY_S = 15.0
 ESCALATE_EVERY_S = 2.0
@@ -73,12 +72,6 @@ def _dispatch(pool: ConnectionPool, clock: Clock) -> int:
 
 def _dispatch_urgent(pool: ConnectionPool, clock: Clock) -> int:
     dispatch_round(pool, clock.now(), How.URGENT)
-    return 0
-
-
-def _count_fixes(pool: ConnectionPool, clock: Clock) -> int:
-    with pool.connection() as connection:
-        count_first_time_fixes(connection, clock.now())
     return 0
 
 
@@ -137,7 +130,6 @@ JOBS: tuple[Job, ...] = (
     Job("unshelve", UNSHELVE_EVERY_S, _unshelve),
     Job("urgent", URGENT_EVERY_S, _dispatch_urgent),
     Job("dispatch", DISPATCH_EVERY_S, _dispatch),
-    Job("fixes", COUNT_FIXES_EVERY_S, _count_fixes),
     Job("sweep", SWEEP_EVERY_S, _sweep),
     Job("replan", REPLAN_EVERY_S, _replan),
     Job("escalate", ESCALATE_EVERY_S, _escalate),

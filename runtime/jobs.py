@@ -27,6 +27,7 @@ from runtime.timekeeping import keep_time
 from storage import service_alarms
 from storage.backtest_queue import any_waiting, defer_run
 from storage.database import connect
+from storage.dispatching import count_first_time_fixes
 from storage.job_schema import ensure_job_schema
 from storage.levels import Level
 from storage.retention import apply_retention
@@ -175,12 +176,19 @@ def keep_what_the_policy_says(dsn: str, clock: Clock) -> None:
     _log.info("retention", dropped=report.dropped, waiting=report.waiting, deleted=report.deleted)
 
 
+def count_what_held(dsn: str, clock: Clock) -> None:
+    """Count anew which engineers' repairs held, once (SPEC X1)."""
+    with connect(dsn) as connection:
+        count_first_time_fixes(connection, clock.now())
+
+
 # What is done again and again, and when.
 PERIODIC: tuple[tuple[str, str, Callable[[str, Clock], None]], ...] = (
     ("retention", "17 * * * *", keep_what_the_policy_says),
     ("learning", "*/5 * * * *", learn_from_closures),
     ("remaining_life", "41 */3 * * *", tell_remaining_lives),
     ("timekeeping", "29 * * * *", keep_time),
+    ("first_time_fixes", "37 * * * *", count_what_held),
 )
 
 

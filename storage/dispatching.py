@@ -119,7 +119,8 @@ def take_new_ticket(connection: Connection, code: str) -> tuple[UUID, int] | Non
 
 def open_jobs(connection: Connection, now: datetime, least_urgent: int = LEAST_URGENT) -> list[OpenJob]:
     """Return the new tickets up to a priority, the most urgent first, at most ``ROUND_LIMIT``."""
-    return _jobs(connection, {"ticket_ids": None, "least_urgent": least_urgent, "limit": ROUND_LIMIT, "now": now})
+    asked = {"least_urgent": least_urgent, "limit": ROUND_LIMIT}
+    return jobs_of(connection, [row[0] for row in connection.execute(QUERIES["tickets_to_dispatch"], asked)], now)
 
 
 def job_of(connection: Connection, ticket_id: UUID, now: datetime) -> OpenJob:
@@ -131,9 +132,14 @@ def job_of(connection: Connection, ticket_id: UUID, now: datetime) -> OpenJob:
 
 
 def jobs_of(connection: Connection, ticket_ids: Sequence[UUID], now: datetime) -> list[OpenJob]:
-    """Return what tickets ask, in whatever state they are."""
-    limit = len(ticket_ids)
-    return _jobs(connection, {"ticket_ids": list(ticket_ids), "least_urgent": LEAST_URGENT, "limit": limit, "now": now})
+    """Return what tickets ask, in whatever state they are, the most urgent first."""
+    asked = {"ticket_ids": list(ticket_ids), "now": now}
+    with connection.cursor(row_factory=class_row(_JobRow)) as cursor:
+        rows = cursor.execute(QUERIES["jobs"], asked).fetchall()
+    policies = {
+        policy_id: read_policy_version(connection, policy_id).dispatch for policy_id in {row.policy_id for row in rows}
+    }
+    return [OpenJob(row.id, row.version, _job(row), row.opened_at, policies[row.policy_id]) for row in rows]
 
 
 def engineers(connection: Connection, now: datetime, person_id: int | None = None) -> list[Engineer]:
@@ -170,15 +176,6 @@ def count_first_time_fixes(connection: Connection, now: datetime) -> int:
     """Count anew how many repairs of the last year held, by engineer and type of asset; return the rows."""
     connection.execute(QUERIES["forget_first_time_fixes"])
     return connection.execute(QUERIES["count_first_time_fixes"], {"since": now - FIRST_TIME_FIX_OF}).rowcount
-
-
-def _jobs(connection: Connection, asked: dict[str, object]) -> list[OpenJob]:
-    with connection.cursor(row_factory=class_row(_JobRow)) as cursor:
-        rows = cursor.execute(QUERIES["jobs"], asked).fetchall()
-    policies = {
-        policy_id: read_policy_version(connection, policy_id).dispatch for policy_id in {row.policy_id for row in rows}
-    }
-    return [OpenJob(row.id, row.version, _job(row), row.opened_at, policies[row.policy_id]) for row in rows]
 
 
 def _job(row: _JobRow) -> Job:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from psycopg import Connection
@@ -15,6 +15,8 @@ from ticketing.dispatching.rules import Rule, limit_of
 # Shift, duty, skills and brand give way; load does up to twice the limit, so that the pile does not move to one person.
 WAIVED = frozenset({Rule.ON_DUTY, Rule.ON_SHIFT, Rule.SKILLS, Rule.BRAND, Rule.LOAD})
 LOAD_FACTOR = 2
+# Who closed the kind longer ago than this is not asked.
+CLOSED_WITHIN = timedelta(days=365)
 
 
 def is_fallback_due(open_job: OpenJob, now: datetime) -> bool:
@@ -28,7 +30,7 @@ def is_fallback_due(open_job: OpenJob, now: datetime) -> bool:
 def fallback_for(connection: Connection, open_job: OpenJob, now: datetime) -> int | None:
     """Return who goes where nobody fits, None where there is neither a last engineer who may nor a lead."""
     kind = _kind_of(connection, open_job.ticket_id)
-    for (person_id,) in connection.execute(QUERIES["last_closers"], kind).fetchall():
+    for (person_id,) in connection.execute(QUERIES["last_closers"], {**kind, "since": now - CLOSED_WITHIN}).fetchall():
         if _may_go(connection, open_job, person_id, now):
             return int(person_id)
     lead = connection.execute(QUERIES["team_leads"], {**kind, "now": now}).fetchone()

@@ -151,7 +151,8 @@ def list_rotas(connection: Connection, *, sites: Sequence[str] | None, after: in
 
 def add_rota(connection: Connection, rota: NewRota) -> int:
     """Add a rota and return its id. Raises Refused: invalid_calendar, duplicate_record."""
-    _check_rota(rota)
+    is_zone = connection.execute(QUERIES["is_time_zone"], {"time_zone": rota.time_zone}).fetchone() is not None
+    _check_rota(rota, is_zone=is_zone and rota.time_zone in available_timezones())
     parameters = {
         name: getattr(rota, name)
         for name in ("team_id", "name", "time_zone", "first_day", "last_day", "cycle_days", "on_call")
@@ -234,11 +235,11 @@ def _rota(*, days: list[dict[str, str]], members: list[dict[str, int]], **facts:
     return Rota(days=worked, members=standing, **facts)  # type: ignore[arg-type]  # the query names the other fields
 
 
-def _check_rota(rota: NewRota) -> None:
+def _check_rota(rota: NewRota, *, is_zone: bool) -> None:
     numbers = [day.number for day in rota.days]
     people = [member.person_id for member in rota.members]
     troubles = (
-        (rota.time_zone not in available_timezones(), "a time zone of the IANA list", rota.time_zone),
+        (not is_zone, "a time zone of the IANA list", rota.time_zone),
         (
             rota.last_day is not None and rota.last_day < rota.first_day,
             "a last day after the first",
@@ -246,6 +247,7 @@ def _check_rota(rota: NewRota) -> None:
         ),
         (not numbers, "at least one worked day", "none"),
         (not people, "at least one member", "none"),
+        (any(day.starts.tzinfo or day.ends.tzinfo for day in rota.days), "times without a zone", "one with a zone"),
         (len(set(numbers)) != len(numbers), "each day of the cycle once", str(numbers)),
         (
             any(not 0 <= number < rota.cycle_days for number in numbers),

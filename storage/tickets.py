@@ -14,6 +14,7 @@ from psycopg.rows import class_row
 
 from domain.refusals import Refused
 from storage.breaker import blocking
+from storage.dispatch_views import DispatchView
 from storage.eta import expected_resolution
 from storage.evidence_views import EvidenceView, FindingView, PredictionHead
 from storage.hand_overs import hand_overs_of, receivers_of, teams_to_choose
@@ -30,7 +31,6 @@ from storage.ticket_views import (
     BillLineView,
     ClockRow,
     ClockView,
-    DispatchView,
     EventView,
     HoldView,
     TaskView,

@@ -14,10 +14,10 @@ from domain.refusals import Refused
 from runtime import rounds
 from runtime.rounds import dispatch_round
 from storage.casework import create_report, open_from_prediction
+from storage.dispatch_views import DispatchView
 from storage.dispatching import How, count_first_time_fixes, engineer_for, open_jobs
 from storage.policies import publish_policy, shipped_body
 from storage.shifts import add_absence, add_shift
-from storage.ticket_views import DispatchView
 from storage.tickets import ticket_detail
 from tests.test_shifts import a_team
 from tests.ticket_builders import (

@@ -138,6 +138,8 @@ def test_shifts_and_rotas_and_absences_read_back_as_they_were_written(pool: Conn
     ("changes", "expected"),
     [
         ({"time_zone": "Moon/Sea"}, "time zone"),
+        ({"time_zone": "localtime"}, "time zone"),
+        ({"days": [RotaDay(0, time(8, tzinfo=UTC), time(16))]}, "times without a zone"),
         ({"days": []}, "at least one worked day"),
         ({"members": []}, "at least one member"),
         ({"days": [RotaDay(14, *WHOLE_DAY)]}, "days 0 to 13"),

@@ -18,8 +18,17 @@ where code = %(code)s
   and state = 'new'
 for no key update skip locked
 
+-- name: tickets_to_dispatch
+-- Returns the new tickets up to a priority, the most urgent first.
+select id
+from ticket
+where state = 'new'
+  and priority <= %(least_urgent)s
+order by priority, due_at, opened_at, code
+limit %(limit)s
+
 -- name: jobs
--- Returns what new tickets ask of an engineer, the most urgent first; or those of these ids, whatever their state.
+-- Returns what these tickets ask of an engineer, the most urgent first.
 select
   t.id, t.version, t.code, t.priority, t.policy_id, t.opened_at, t.site_id,
   coalesce(a.latitude, s.latitude) as latitude,
@@ -45,10 +54,8 @@ join asset a on a.id = t.asset_id
 join site s on s.id = t.site_id
 join calendar c on c.id = s.calendar_id
 left join failure_mode m on m.id = t.failure_mode_id
-where case when %(ticket_ids)s::uuid[] is null then t.state = 'new' else t.id = any(%(ticket_ids)s::uuid[]) end
-  and t.priority <= %(least_urgent)s
+where t.id = any(%(ticket_ids)s::uuid[])
 order by t.priority, t.due_at, t.opened_at, t.code
-limit %(limit)s
 
 -- name: engineers
 -- Returns everybody who is an engineer anywhere, or one of them, with what the rules and weights ask about them.
@@ -99,14 +106,19 @@ select
             from first_time_fix f
             where f.person_id = p.id), '{}'::jsonb) as repairs,
   coalesce((select jsonb_object_agg(h.failure_mode_id, h.hours)
-            from (select o.failure_mode_id,
-                         min(coalesce(extract(epoch from %(now)s::timestamptz - o.closed_at) / 3600, 0)) as hours
-                  from ticket o
-                  where o.assignee_id = p.id
-                    -- Both say the state, so that each has its index: a person has closed thousands.
-                    and (o.state <> 'closed' or (o.state = 'closed' and o.closed_at > %(handled_since)s))
-                    and o.failure_mode_id is not null
-                  group by o.failure_mode_id) as h), '{}'::jsonb) as handled
+            from (select each.failure_mode_id, min(each.hours) as hours
+                  from (select o.failure_mode_id, 0 as hours
+                        from ticket o
+                        where o.assignee_id = p.id
+                          and o.state <> 'closed'
+                        union all
+                        select o.failure_mode_id, extract(epoch from %(now)s::timestamptz - o.closed_at) / 3600
+                        from ticket o
+                        where o.assignee_id = p.id
+                          and o.state = 'closed'
+                          and o.closed_at > %(handled_since)s) as each
+                  where each.failure_mode_id is not null
+                  group by each.failure_mode_id) as h), '{}'::jsonb) as handled
 from person p
 join person_role r on r.person_id = p.id and r.role = 'engineer'
 left join lateral (
@@ -153,6 +165,7 @@ from (
   join asset a on a.id = o.asset_id
   where o.state = 'closed'
     and o.outcome in ('repaired', 'no_fault_found', 'deferred')
+    and o.closed_at > %(since)s
     and o.assignee_id is not null
     and a.asset_type_id = (select asset_type_id from asset where id = %(asset_id)s)
     and case

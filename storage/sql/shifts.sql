@@ -47,6 +47,12 @@ where id = %(id)s
 delete from shift
 where id = %(id)s
 
+-- name: is_time_zone
+-- Tells whether the database knows a time zone: with one it does not, nobody's plan could be read any more.
+select 1
+from pg_timezone_names
+where name = %(time_zone)s
+
 -- name: rotas
 -- Returns rotas with their days and members, in the order of their ids, of teams of the caller's sites.
 select

@@ -63,7 +63,8 @@ class Round:
         weighing, chosen = self._weighings[group], self.chosen[job]
         allowed = self._allowed[group][row]
         worth = self._worth[group][row]
-        order = sorted(range(len(self.crew)), key=lambda who: (not allowed[who], -worth[who]))
+        broken = weighing.broken_rules(row)
+        order = sorted(range(len(self.crew)), key=lambda who: (broken[who], -worth[who]))
         fitting, kept = int(allowed.sum()), order
         if len(order) > KEPT_WHOLE:
             # The chosen one is among the kept even where the round gave better ones to other tickets.

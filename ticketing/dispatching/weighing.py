@@ -75,6 +75,13 @@ class Weighing:
             broken |= self._broken[rule]
         return ~broken
 
+    def broken_rules(self, job: int) -> list[int]:
+        """Return how many rules each engineer breaks for a job."""
+        total = np.zeros(len(self.crew), np.intp)
+        for flags in self._broken.values():
+            total += flags[job]
+        return [int(count) for count in total]
+
     def distances_km(self) -> Floats:
         """Return the distances by job and engineer, NaN where a position is unknown."""
         table = self._parts["distance"]
