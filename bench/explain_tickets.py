@@ -28,7 +28,9 @@ _TYPES = {
     **dict.fromkeys(("now", "at", "soon", "since", "until", "opened_at", "due_at", "review_at"), "timestamptz"),
     **dict.fromkeys(("within_minutes", "wait_s", "quantity", "limit"), "integer"),
 }
-_TICKETS = re.compile(r"\b(ticket|ticket_\w+|hold|dispatch_decision|bill_line|confirmation_link|survey_answer)\b")
+_TICKETS = re.compile(
+    r"\b(ticket|ticket_\w+|hold|dispatch_decision|bill_line|confirmation_link|survey_answer|outbox|notification)\b"
+)
 # They would be judged by what they write to, and have no plan.
 _NOT_PLANNED = re.compile(r"^\s*(lock|truncate|set|notify)\b", re.IGNORECASE)
 
@@ -101,6 +103,8 @@ CASES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "for one ticket": ("dispatching", "candidates", {"ticket_id": "ticket_id"}),
     "bill": ("tickets", "ticket_bill", {"ticket_id": "device_ticket_id"}),
     "answers": ("tickets", "ticket_answers", {"ticket_id": "ticket_id"}),
+    "due": ("outbox", "lease", {"now": "now", "until": "soon"}),
+    "an inbox": ("outbox", "inbox", {"person_id": "engineer_id"}),
 }
 
 

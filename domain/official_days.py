@@ -16,8 +16,9 @@ import holidays
 
 from domain.refusals import Refused
 
-# Countries that exchange working days by a decree for each year. Armenia and Ukraine have stopped, Azerbaijan computes.
-ANNOUNCED_YEARLY = frozenset({"BG", "BY", "CN", "HU", "KG", "KZ", "LV", "MM", "RU", "TW", "UZ", "VN"})
+# Countries that exchange working days by a decree for each year. Others do now and then, or have stopped: of a year
+# without exchanged days nothing tells whether it is still to be announced, and people are not to be alarmed for ever.
+ANNOUNCED_YEARLY = frozenset({"BG", "BY", "CN", "HU", "LV", "RU", "UZ", "VN"})
 ADJUSTED_NAMES = {"CN": "调休上班", "TW": "補行上班"}
 ADJUSTED_NAME = "Adjusted working day"
 

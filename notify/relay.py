@@ -28,6 +28,8 @@ ROUTES: dict[str, str] = {
     "ticket.unassigned": "inbox",
     "ticket.overdue": "inbox",
     "ticket.review": "inbox",
+    "ticket.merged": "inbox",
+    "ticket.reopened": "inbox",
     "confirmation.requested": "inbox",
     "confirmation.disputed": "inbox",
     **{kind: "inbox" for kind in TEXTS if kind.startswith(("service.", "escalation."))},

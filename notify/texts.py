@@ -25,6 +25,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The hold on {code} is due for review ({reason}): {title}.",
         "{code} 的挂起已到复查时间（{reason_zh}）：{title}。",
     ),
+    "ticket.merged": (
+        "{code} goes on as {merged_into}: {title}.",
+        "{code} 已并入 {merged_into}：{title}。",
+    ),
+    "ticket.reopened": (
+        "{code} was closed and is open again ({reason}): {title}.",
+        "{code} 关闭后被重新打开（{reason}）：{title}。",
+    ),
     "confirmation.requested": (
         "{code} is reported as solved: {title}. Please confirm on its page.",
         "{code} 已报告处理完成：{title}。请在工单页面确认。",

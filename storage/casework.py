@@ -115,7 +115,7 @@ def perform(
         _check_unclaimed(row, actor)
     if version is not None and version != row.version:
         raise stale_version(row.code, version, row.version)
-    if command not in OBSERVING and replan(connection, code, now):
+    if (command in CLOCKS or command not in OBSERVING) and replan(connection, code, now):
         row, ticket = read_ticket(connection, code, now)
     decision = decide(ticket, command, facts, actor, now, summary=summary)
     case = Case(connection, row, decision, actor, now)
@@ -178,8 +178,9 @@ def reprioritise(connection: Connection, code: str, cause: str, now: datetime) -
     change = None if row.state == State.CLOSED else priorities.change_of(connection, row, now)
     if change is None:
         return False
+    replan(connection, code, now)
     perform(connection, code, Command.REPRIORITISE, None, "", change.as_facts(cause), SYSTEM, now)
-    priorities.apply(connection, row, change.after, now)
+    priorities.apply(connection, ticket_row(connection, code), change.after, now)
     return True
 
 

@@ -21,6 +21,8 @@ NOTICES: dict[Command, tuple[str, bool, bool, bool]] = {
     Command.REVIEW: ("ticket.review", True, True, False),
     Command.RESOLVE: ("confirmation.requested", False, False, True),
     Command.REQUEST_CONFIRMATION: ("confirmation.requested", False, False, True),
+    Command.MERGE: ("ticket.merged", True, False, True),
+    Command.REOPEN: ("ticket.reopened", False, True, False),
     Command.DISPUTE: ("confirmation.disputed", True, True, False),
 }
 
@@ -79,5 +81,6 @@ def _tell_people(
         "clock": facts.get("clock"),
         "cause": facts.get("cause"),
         "reason": facts.get("reason"),
+        "merged_into": facts.get("merged_into"),
     }
     enqueue(connection, kind, row.id, body, now)

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from domain.refusals import Refused
 from storage.breaker import judge_site
-from storage.calendars import working_times
+from storage.calendars import calendar_of_ticket, working_times
 from storage.critical_windows import open_windows
 from storage.outbox import enqueue
 from storage.policies import read_policy_version
@@ -197,10 +197,10 @@ def _retarget(connection: Connection, row: TicketRow, level: int, now: datetime)
     """Set the ticket's clocks to the targets of another level; return the due date that follows."""
     policy = read_policy_version(connection, row.policy_id)
     before = [running_clock(stored) for stored in read_clocks(connection, row.id)]
-    calendars = {clock.clock: clock.calendar_id or row.calendar_id for clock in before}
+    calendar_id = calendar_of_ticket(connection, policy, row.site_id, row.requester_id)
 
     def calendar_of(clock: Clock) -> str | None:
-        return None if policy.sla[level].round_the_clock else calendars[clock]
+        return None if policy.sla[level].round_the_clock else calendar_id
 
     clocks = retarget(
         before,
@@ -209,7 +209,7 @@ def _retarget(connection: Connection, row: TicketRow, level: int, now: datetime)
         hold=read_open_hold(connection, row.id),
         policy=policy,
         now=now,
-        working=working_times(connection, {None, *calendars.values()}),
+        working=working_times(connection, {None, calendar_id, *(clock.calendar_id for clock in before)}),
     )
     save_clocks(connection, row.id, [clock for clock in clocks if clock not in before])
     return ticket_due(clocks, row.failure_expected_at)

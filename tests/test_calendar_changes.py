@@ -12,6 +12,7 @@ from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 from psycopg_pool import ConnectionPool
 
+from domain.official_days import check_place, known_places, official_days, official_until
 from domain.refusals import Refused
 from domain.working_time import Segment
 from runtime.jobs import PERIODIC
@@ -31,6 +32,7 @@ from storage.calendar_book import (
 )
 from storage.calendars import read_calendar
 from storage.casework import create_report, replan
+from storage.eta import learn_expectations
 from storage.policies import DEFAULT_POLICY, publish_policy, shipped_body
 from storage.sweeping import notice_overdue
 from storage.ticket_views import TicketDetail
@@ -440,3 +442,69 @@ def test_the_jobs_process_looks_for_holidays_and_learns_how_long_tickets_take(
     with pool.connection() as connection:
         assert special_days(connection, "weekdays", date(2028, 1, 1), date(2028, 12, 31))
         assert connection.execute("select count(*) from resolution_estimate").fetchone() == (3,)
+
+
+def test_a_requester_who_moves_takes_their_open_tickets_along(connection: Connection, house: House) -> None:
+    requesters_zone(connection, house)
+    code = a_report(connection, house)
+    assert house.requester.person_id is not None
+    set_calendar_of_person(connection, house.requester.person_id, None)
+    assert replan(connection, code, NOW)
+    # Nothing was worked in Lisbon before 08:00; in Shanghai it is 10:00.
+    assert due(connection, house, code, "accept") == NOW + 2 * HOUR
+
+
+def test_the_days_of_every_country_and_part_of_one_can_be_kept() -> None:
+    asked = 0
+    for country, parts in known_places().items():
+        for part in (None, *parts):
+            check_place(country, part)
+            days = official_days(country, part, (2026, 2027))
+            assert all(day.year in (2026, 2027) and name for day, (_, name) in days.items()), (country, part)
+            assert official_until(country, part, 2027) <= date(2027, 12, 31)
+            asked += 1
+    assert asked > 500
+
+
+def test_a_ticket_that_is_opened_again_begins_anew_on_the_calendar_of_today(
+    connection: Connection, house: House
+) -> None:
+    """Trap: clocks of a reopened ticket that run from its first opening, or on the calendar of that time."""
+    code = a_report(connection, house)
+    carry(connection, house, code, State.EXECUTING)
+    finish_work(connection, house, code)
+    resolve(connection, house, code, now=NOW + HOUR)
+    command(connection, code, "confirm", house.supervisor, {"satisfied": True}, now=NOW + HOUR)
+    command(connection, code, "close", house.near, now=NOW + HOUR)
+    learn_expectations(connection, NOW + DAY)
+    closed_on(connection, date(2026, 3, 5), now=NOW + DAY)
+    again = NOW + 2 * DAY  # Wednesday; Thursday is closed
+    detail = command(connection, code, "reopen", house.supervisor, {"reason": "It howls again"}, now=again)
+    calendar = read_calendar(connection, "weekdays")
+    clocks = {clock.clock: clock for clock in detail.clocks}
+    for name in ("accept", "resolve", "close"):
+        assert clocks[name].due_at == calendar.due(again, clocks[name].target_s), name
+    assert not replan(connection, code, again)
+    assert detail.expected is not None
+    assert detail.expected.low_at is not None
+    assert detail.expected.low_at >= again
+
+
+def test_another_priority_keeps_the_requesters_calendar_and_what_was_used_on_an_old_one(
+    connection: Connection, house: House
+) -> None:
+    """SPEC S1 to S3 together: the calendar changes, then the level; and the clocks return from round the clock."""
+    requesters_zone(connection, house)
+    code = a_report(connection, house)
+    row = calendar_row(connection, "lisbon", hold=True)
+    assert row is not None
+    ten_in_lisbon = datetime(2026, 3, 2, 10, tzinfo=UTC)
+    enter_day(connection, row, date(2026, 3, 3), working=False, name="Entrudo", now=ten_in_lisbon)
+    at = ten_in_lisbon + HOUR
+    for level in ("P1", "P4"):
+        facts = {"level": level, "reason": "The customer said so"}
+        detail = command(connection, code, "override_priority", house.planner, facts, now=at)
+    resolve_clock = next(clock for clock in detail.clocks if clock.clock == "resolve")
+    calendar = read_calendar(connection, "lisbon")
+    assert calendar.worked(at, resolve_clock.due_at) == resolve_clock.target_s - 3 * HOUR_S
+    assert not replan(connection, code, at)

@@ -34,7 +34,10 @@ SEEDS = [int(seed) for seed in os.environ.get("LIFECYCLE_SEEDS", "1").split(",")
 MOST_TO_FINISH = 40
 RARE = ("cancel", "merge", "view", "split", "link")
 # What a client cannot know from the next steps: stock, who may be sent, what is open elsewhere.
-REFUSALS = {"invalid_fact", "not_eligible", "already_open", "duplicate_record", "not_a_legal_step", "missing_fact"}
+REFUSALS = {
+    *("invalid_fact", "not_eligible", "already_open", "duplicate_record", "not_a_legal_step", "missing_fact"),
+    "unknown_record",
+}
 
 
 class Died(Exception):

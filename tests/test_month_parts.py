@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from psycopg_pool import ConnectionPool
 
 from runtime.month_service import VirtualClock
 from simulators.agenda import Agenda
-from simulators.hands import SAID, completed
+from simulators.console_client import ConsoleClient
+from simulators.hands import SAID, Hands, completed
 from simulators.month_figures import first_time_fix, gini, why_open
 from simulators.month_people import missed_share, work_time
 from simulators.month_plan import (
@@ -25,7 +27,11 @@ from simulators.month_plan import (
     road_km,
     travel_time,
 )
+from simulators.month_world import is_row
+from storage.people import issue_token
 from tests.month_builders import HERE, MONDAY, WEAR, a_detail, a_plan, a_worker
+from tests.simulators_builders import CLOCK, a_service
+from tests.ticket_builders import a_house, a_report, command
 
 # Virtual time
 
@@ -192,6 +198,27 @@ def test_required_facts_that_nobody_thought_of_are_made_up_and_optional_ones_lef
         "until": (MONDAY + HOUR).isoformat(),
     }
     assert completed({"facts": facts[:1]}, {}, MONDAY) == {"number": 7}
+
+
+def test_a_command_is_given_with_what_the_service_asks_for_and_a_no_is_counted(pool: ConnectionPool) -> None:
+    """SPEC T2: the service says which facts it needs; whoever did not know of them gives them all the same."""
+    now = CLOCK.now()
+    with pool.connection() as connection:
+        house = a_house(connection, now)
+        code = a_report(connection, house, now)
+        command(connection, code, "dispatch", house.supervisor, {"assignee_id": house.near.person_id}, now=now)
+        secrets = [issue_token(connection, one.person_id, "test", now) for one in (house.near, house.far)]
+    with a_service(pool) as service:
+        hands = Hands(CLOCK.now)
+        with ConsoleClient(service.api, secrets[1]) as far:
+            assert hands.give(far, code, "depart", {}) is None
+        with ConsoleClient(service.api, secrets[0]) as near:
+            detail = hands.give(near, code, "accept", {})
+    assert detail is not None
+    row = is_row(detail["ticket"])
+    assert row["state"] == "accepted"
+    assert datetime.fromisoformat(str(row["expected_response_at"])) > now
+    assert sum(hands.refused.values()) == 1
 
 
 # Figures

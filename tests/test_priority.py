@@ -14,7 +14,7 @@ from storage.casework import answer_link, create_report, join_findings, perform,
 from storage.database import connect
 from storage.policies import read_policy_version
 from storage.sweeping import notice_overdue
-from storage.tickets import ticket_detail, ticket_row, verify_timeline
+from storage.tickets import read_clocks, ticket_detail, ticket_row, verify_timeline
 from tests.ticket_builders import (
     DAY,
     HOUR,
@@ -408,3 +408,17 @@ def test_the_priority_and_its_clocks_hold_together_when_two_commands_meet(databa
             command(connection, code, "override_priority", house.supervisor, two, version=seen)
         assert refused.value.name == "stale_version"
         assert shown(connection, code).priority == 0
+
+
+def test_clocks_leave_the_calendar_for_the_most_urgent_and_come_back_to_it(database: str) -> None:
+    """SPEC S3: P0 and P1 run round the clock, the others on the calendar of the ticket."""
+    with connect(database) as connection:
+        house = a_house(connection)
+        code = a_device_ticket(connection, house)
+        connection.execute("update person set requester_tier = 'vip'")
+        for number in range(3):
+            a_note(connection, house, code, NOW + number * MINUTE)
+        assert shown(connection, code).priority < 2
+        assert {clock.calendar_id for clock in read_clocks(connection, shown(connection, code).id)} == {None}
+        command(connection, code, "override_priority", house.supervisor, {"level": "P3", "reason": "Spare runs"})
+        assert {clock.calendar_id for clock in read_clocks(connection, shown(connection, code).id)} == {"weekdays"}

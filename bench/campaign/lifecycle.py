@@ -29,7 +29,8 @@ def main() -> None:
         "LIFECYCLE_STEPS": str(options.steps),
         "LIFECYCLE_SEEDS": str(options.seed),
     }
-    command = [sys.executable, "-m", "pytest", *WALKS, "-q", "-s", f"--hypothesis-seed={options.seed}"]
+    command = [sys.executable, "-m", "pytest", *WALKS, "-q", "-s", "--timeout=3600"]
+    command.append(f"--hypothesis-seed={options.seed}")
     sys.exit(subprocess.run(command, env=environment, cwd=_REPOSITORY, check=False).returncode)
 
 
