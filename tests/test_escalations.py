@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 
 import psycopg
@@ -16,6 +16,7 @@ from psycopg_pool import ConnectionPool
 from domain.refusals import Refused
 from runtime.rounds import dispatch_round, escalation_round
 from storage import escalations, service_alarms
+from storage.calendar_book import calendar_row, enter_day
 from storage.casework import perform, replan
 from storage.database import open_pool
 from storage.escalations import adopt, due_steps, take_step
@@ -498,8 +499,9 @@ def test_a_calendar_that_changes_takes_the_ladders_on_it_along(pool: ConnectionP
     friday = datetime(2026, 3, 6, 9, 20, tzinfo=UTC)
     code = dispatched(pool, house, friday)
     with pool.connection() as connection:
-        connection.execute("insert into calendar_day values ('weekdays', '2026-03-09', false, 'Founding day')")
-        connection.execute("update calendar set version = version + 1")
+        calendar = calendar_row(connection, "weekdays", hold=True)
+        assert calendar is not None
+        enter_day(connection, calendar, date(2026, 3, 9), working=False, name="Founding day", now=friday + MINUTE)
         assert replan(connection, code, friday + MINUTE)
         (due_at,) = (
             connection.execute(
