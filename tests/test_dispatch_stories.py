@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from domain.refusals import Refused
+from runtime import rounds
 from runtime.rounds import dispatch_round
 from storage.casework import create_report, open_from_prediction
 from storage.dispatching import How, count_first_time_fixes, engineer_for, open_jobs
@@ -369,3 +370,26 @@ def test_a_frozen_ticket_is_left_and_it_is_said_why(pool: ConnectionPool) -> Non
         for one in urgent:
             command(connection, one, "cancel", house.supervisor, {"reason": "Line runs again"})
     assert dispatch_round(pool, NOW + MINUTE).dispatched == [code]
+
+
+def test_a_plan_that_was_overtaken_is_not_carried_out(pool: ConnectionPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between plan and giving out the engineer fell ill or the ticket changed: both wait for the next round."""
+    with pool.connection() as connection:
+        house = a_house(connection)
+        connection.execute("update person set active = false where login in ('far', 'unskilled')")
+        codes = [a_report(connection, house, title=f"noise {n}") for n in range(2)]
+    planned = rounds._planned
+
+    def overtaken(*arguments: object) -> list[object]:
+        found = list(planned(*arguments))  # type: ignore[arg-type]
+        with pool.connection() as connection:
+            command(connection, codes[0], "note", house.supervisor, {"content": "seen at the pump"}, summary="seen")
+            add_absence(connection, house.near.person_id or 0, NOW - HOUR, NOW + HOUR, reason="ill")
+        return found  # type: ignore[return-value]
+
+    monkeypatch.setattr(rounds, "_planned", overtaken)
+    result = dispatch_round(pool, NOW)
+    assert (result.dispatched, result.unassigned) == ([], [])
+    monkeypatch.undo()
+    assert dispatch_round(pool, NOW + MINUTE).unassigned == codes
+    assert dispatch_round(pool, NOW + 2 * HOUR).dispatched == codes

@@ -118,11 +118,13 @@ def _first_time_fix(
 
 
 def _same_fault(keys: Sequence[Hashable], crew: Sequence[Engineer], policy: DispatchPolicy) -> tuple[Floats, Floats]:
+    # Whole hours, so that a decision that is taken again every half minute stays the same decision.
     return _sparse(
         keys,
         crew,
         lambda engineer: (
-            (mode, 1.0 if hours <= policy.same_fault_h else 0.0, hours) for mode, hours in engineer.handled_h.items()
+            (mode, 1.0 if hours <= policy.same_fault_h else 0.0, math.floor(hours))
+            for mode, hours in engineer.handled_h.items()
         ),
     )
 
