@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api.schemas import Asked, Key, Told
-from storage.escalation_views import Director, EscalationView, RecordedNotice, TeamRow
+from storage.escalation_views import Director, EscalationView, RecordedNotice
 
 
 class Escalations(Told):
@@ -22,20 +22,6 @@ class RecordedNotices(Told):
 
     items: list[RecordedNotice]
     next_cursor: str | None
-
-
-class Teams(Told):
-    """A page of teams."""
-
-    items: list[TeamRow]
-    next_cursor: str | None
-
-
-class TeamChange(Asked):
-    """Who leads a team and which team takes over what it does not accept; null: nobody."""
-
-    lead_id: Key | None
-    backup_team_id: Key | None
 
 
 class Directors(Told):

@@ -1,4 +1,4 @@
-"""Escalations as the API shows them, and the people they need: leads, backup teams, directors."""
+"""Escalations as the API shows them, and the directors, who are told of red tickets."""
 
 from __future__ import annotations
 
@@ -80,19 +80,6 @@ class RecordedNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class TeamRow:
-    """A team with who leads it and which team takes over from it; ``site`` None: at every site."""
-
-    id: int
-    name: str
-    site: str | None
-    lead_id: int | None
-    lead_name: str | None
-    backup_team_id: int | None
-    backup_team_name: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Director:
     """Somebody who is told of red tickets; while inactive they are not."""
 
@@ -141,38 +128,6 @@ def recorded_notices(
     asked = {"sites": None if sites is None else list(sites), "channel": channel, "before": before, "limit": limit}
     with connection.cursor(row_factory=class_row(RecordedNotice)) as cursor:
         return cursor.execute(QUERIES["recorded_notices"], asked).fetchall()
-
-
-def teams(
-    connection: Connection,
-    *,
-    sites: Sequence[str] | None,
-    team_id: int | None = None,
-    after: int = 0,
-    limit: int = 50,
-) -> list[TeamRow]:
-    """Return teams of these sites (None: all) and those of every site."""
-    asked = {"sites": None if sites is None else list(sites), "id": team_id, "after": after, "limit": limit}
-    with connection.cursor(row_factory=class_row(TeamRow)) as cursor:
-        return cursor.execute(QUERIES["teams"], asked).fetchall()
-
-
-def set_team(connection: Connection, team_id: int, lead_id: int | None, backup_team_id: int | None) -> None:
-    """Say who leads a team and which takes over from it. Raises Refused: unknown_record, invalid_request."""
-    if lead_id is not None and connection.execute(QUERIES["active_person"], {"person_id": lead_id}).fetchone() is None:
-        raise _unknown("an active person", lead_id)
-    if backup_team_id == team_id:
-        raise Refused(
-            "invalid_request",
-            expected="another team as the backup",
-            got=f"team {team_id} itself",
-            remedy="Choose another team, or none.",
-        )
-    if backup_team_id is not None and not teams(connection, sites=None, team_id=backup_team_id):
-        raise _unknown("a team", backup_team_id)
-    values = {"team_id": team_id, "lead_id": lead_id, "backup_team_id": backup_team_id}
-    if connection.execute(QUERIES["set_team"], values).rowcount != 1:
-        raise _unknown("a team", team_id)
 
 
 def directors(connection: Connection, site_id: str) -> list[Director]:

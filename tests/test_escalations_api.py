@@ -193,22 +193,8 @@ def test_other_sites_and_requesters_see_no_escalations(pool: ConnectionPool, hou
     assert api.get("/recorded-notices", Role.SUPERVISOR, "north").json()["items"] == []
 
 
-def test_leads_backups_and_directors_are_set_over_http(house: Teams, api: Api) -> None:
+def test_directors_are_set_over_http(house: Teams, api: Api) -> None:
     lead = house.night_lead.person_id
-    body = {"lead_id": lead, "backup_team_id": None}
-    changed = api.client.put(f"/api/v1/teams/{house.day}/escalation", json=body, headers=api.headers(Role.ADMIN))
-    assert (changed.status_code, changed.json()["lead_name"], changed.json()["backup_team_id"]) == (
-        200, "Night Lead", None
-    )  # fmt: skip
-    listed = api.get("/teams", Role.ENGINEER, SITE).json()["items"]
-    assert [(team["name"], team["lead_name"]) for team in listed] == [("Day", "Night Lead"), ("Night", "Night Lead")]
-    for wrong, name in (
-        ({"lead_id": 999, "backup_team_id": None}, "unknown_record"),
-        ({"lead_id": None, "backup_team_id": 999}, "unknown_record"),
-        ({"lead_id": None, "backup_team_id": house.day}, "invalid_request"),
-    ):
-        answer = api.client.put(f"/api/v1/teams/{house.day}/escalation", json=wrong, headers=api.headers(Role.ADMIN))
-        assert answer.json()["type"].endswith(name)
     path = f"/api/v1/sites/{SITE}/directors"
     told = api.client.put(path, json={"person_ids": [lead, lead]}, headers=api.headers(Role.ADMIN))
     assert [one["name"] for one in told.json()["items"]] == ["Night Lead"]

@@ -37,7 +37,7 @@ SCORE_UNITS: Mapping[str, str] = MappingProxyType(
         "km": N_("km"),
         "tickets": N_("open tickets"),
         "level": N_("of 5"),
-        "percent": N_("% at least"),
+        "percent": N_("per cent at least"),
         "hours": N_("hours ago"),
     }
 )

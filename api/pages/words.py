@@ -215,6 +215,7 @@ FACTS: Mapping[str, str] = MappingProxyType(
         "respond_due_at": N_("Respond by"),
         "resolve_due_at": N_("Resolve by"),
         "close_due_at": N_("Close by"),
+        "from_team_id": N_("Team before"),
         "ladder": N_("Escalation"),
         "step": N_("Rung"),
         "effect": N_("What it did"),

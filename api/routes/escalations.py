@@ -1,4 +1,4 @@
-"""Escalations: the ladders of a ticket, what was recorded instead of called, and who is told: leads and directors."""
+"""Escalations: the ladders of a ticket, what was recorded instead of called, and who the directors are."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from fastapi import APIRouter, Path, Query
 
 from api.boundary import BASE_PATH
 from api.dependencies import ChangePeople, Database, ReadPeople, ReadRecordedNotices, ReadTickets
-from api.escalation_schemas import Directors, DirectorsChange, Escalations, RecordedNotices, TeamChange, Teams
+from api.escalation_schemas import Directors, DirectorsChange, Escalations, RecordedNotices
 from api.identity import Caller
 from api.problems import unknown
 from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
 from api.routes.tickets import CodeInPath, visible_ticket
-from api.schemas import Key
 from storage import escalation_views as views
-from storage.escalation_views import TeamRow
 from storage.sites import list_sites
 
 router = APIRouter(prefix=BASE_PATH, tags=["escalation"])
@@ -49,30 +47,6 @@ def list_recorded_notices(
         )
     page, next_cursor = cut(rows, limit, lambda notice: notice.id)
     return RecordedNotices(items=page, next_cursor=next_cursor)
-
-
-@router.get("/teams", responses=SIGNED_IN_ANSWERS)
-def list_teams(caller: ReadPeople, database: Database, cursor: Cursor = None, limit: Limit = LIMIT_DEFAULT) -> Teams:
-    """Return the teams of the caller's sites with who leads them and which team backs them up."""
-    with database.connection() as connection:
-        rows = views.teams(connection, sites=caller.site_list(), after=cursor or 0, limit=limit + 1)
-    page, next_cursor = cut(rows, limit, lambda team: team.id)
-    return Teams(items=page, next_cursor=next_cursor)
-
-
-@router.put("/teams/{team_id}/escalation", responses=CHANGE_ANSWERS)
-def change_team(
-    team_id: Annotated[Key, Path(description="The team's id")],
-    caller: ChangePeople,
-    body: TeamChange,
-    database: Database,
-) -> TeamRow:
-    """Say who leads a team and which team takes over what it does not accept."""
-    with database.connection() as connection:
-        if not views.teams(connection, sites=caller.site_list(), team_id=team_id):
-            raise unknown("team", team_id)
-        views.set_team(connection, team_id, body.lead_id, body.backup_team_id)
-        return views.teams(connection, sites=None, team_id=team_id)[0]
 
 
 @router.get("/sites/{site_id}/directors", responses=RECORD_ANSWERS)

@@ -278,28 +278,6 @@ where (%(sites)s::text[] is null or t.site_id = any(%(sites)s))
 order by r.id desc
 limit %(limit)s
 
--- name: teams
--- Returns teams with their leads and backup teams, in the order of their ids.
-select
-  team.id, team.name, team.site_id as site, team.lead_id, lead.name as lead_name, team.backup_team_id,
-  backup.name as backup_team_name
-from team
-left join person lead on lead.id = team.lead_id
-left join team backup on backup.id = team.backup_team_id
-where team.id > %(after)s
-  and (%(id)s::bigint is null or team.id = %(id)s)
-  and (%(sites)s::text[] is null or team.site_id is null or team.site_id = any(%(sites)s))
-order by team.id
-limit %(limit)s
-
--- name: set_team
--- Says who leads a team and which team backs it up; nothing where there is no such team.
-update team
-set
-  lead_id = %(lead_id)s,
-  backup_team_id = %(backup_team_id)s
-where id = %(team_id)s
-
 -- name: forget_directors
 -- Forgets the directors of a site.
 delete from site_director
