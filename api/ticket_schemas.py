@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, StringConstraints
 
 from api.schemas import Asked, Facts, Prose, Told
 from storage.breaker import Breaker
+from storage.evidence_views import EvidenceView, FindingView, PredictionHead
 from storage.hand_overs import HandOverView
 from storage.links import LinkView
 from storage.ticket_views import (
@@ -19,12 +20,9 @@ from storage.ticket_views import (
     ClockView,
     DispatchView,
     EventView,
-    EvidenceView,
     ExpectedView,
-    FindingView,
     HoldView,
     OperationView,
-    PredictionHead,
     ReferenceView,
     TaskView,
     TicketSummary,

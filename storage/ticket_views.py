@@ -8,6 +8,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from storage.breaker import Breaker
+from storage.evidence_views import EvidenceView, FindingView, PredictionHead
 from storage.hand_overs import HandOverView
 from storage.links import LinkView, OriginView
 from ticketing.heat import Heat
@@ -219,52 +220,6 @@ class BillLineView:
     on_hand: int
     reserved: int
     instead: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class FindingView:
-    """A finding the ticket rests on, with what a plot needs: series, opening time, value and limit."""
-
-    id: UUID
-    series_id: int
-    metric: str
-    detector: str
-    direction: str
-    severity: str
-    opened_at: datetime
-    cleared_at: datetime | None
-    value: float
-    score: float
-    limit_value: float
-    unit: str | None
-    evidence: dict[str, float]
-    joined_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PredictionHead:
-    """The prediction that opened the ticket; all times on the equipment's clock."""
-
-    id: UUID
-    stage: str
-    status: str
-    probability: float
-    evidence_at: datetime
-    first_evidence_at: datetime
-    window_from: datetime
-    window_to: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceView:
-    """One piece of evidence and how far it moved the log-odds."""
-
-    kind: str
-    reference: str
-    ts: datetime
-    log_odds: float
-    summary_en: str
-    summary_zh: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from psycopg.rows import class_row
 from domain.refusals import Refused
 from storage.breaker import blocking
 from storage.eta import expected_resolution
+from storage.evidence_views import EvidenceView, FindingView, PredictionHead
 from storage.hand_overs import hand_overs_of, receivers_of, teams_to_choose
 from storage.links import links_of, origins_of, tickets_to_join
 from storage.lookups import lookups_for
@@ -30,11 +31,8 @@ from storage.ticket_views import (
     ClockView,
     DispatchView,
     EventView,
-    EvidenceView,
     ExpectedView,
-    FindingView,
     HoldView,
-    PredictionHead,
     ReferenceView,
     TaskView,
     TicketDetail,
