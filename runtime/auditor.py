@@ -34,11 +34,13 @@ def audit(connection: Connection, data_dir: Path, clock: Clock) -> int:
     return raised
 
 
-def run_auditor(dsn: str, data_dir: Path, clock: Clock, ended: threading.Event) -> None:
+def run_auditor(
+    dsn: str, data_dir: Path, clock: Clock, ended: threading.Event, *, every_s: float = AUDIT_EVERY_S
+) -> None:
     """Audit again and again until ``ended`` is set; an error is logged, rested after, and seen by the missing beat."""
     connection: Connection | None = None
     while not ended.is_set():
-        pause_s = AUDIT_EVERY_S
+        pause_s = every_s
         try:
             if connection is None:
                 connection = connect(dsn)
@@ -50,7 +52,7 @@ def run_auditor(dsn: str, data_dir: Path, clock: Clock, ended: threading.Event) 
             _log.exception("audit failed")
             if connection is not None:
                 connection.close()
-            connection, pause_s = None, REST_AFTER_ERROR_S
+            connection, pause_s = None, min(every_s, REST_AFTER_ERROR_S)
         ended.wait(pause_s)
     if connection is not None:
         connection.close()

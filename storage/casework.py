@@ -145,7 +145,8 @@ def perform(
     secret = effect(case) if effect is not None else None
     if command not in NOT_PLANNED:
         reopened = ticket.state is State.CLOSED and after.state is not State.CLOSED
-        plan(connection, after, case.policy.escalation, now, reopened=reopened)
+        recount = command is Command.REPLAN
+        plan(connection, after, case.policy.escalation, now, reopened=reopened, recount=recount)
     tell_about(connection, row, after, command, told, now)
     if row.priority == 0 and (ticket.state is State.CLOSED) != (after.state is State.CLOSED):
         judge_site(connection, row.site_id, now)

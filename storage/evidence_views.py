@@ -1,4 +1,4 @@
-"""What a ticket rests on, as pages and API answers show it: findings, the prediction, and what moved that."""
+"""What a ticket rests on, as pages and API answers show it: findings, the prediction, and what moved it."""
 
 from __future__ import annotations
 

@@ -41,9 +41,18 @@ class Stored:
 
 
 def plan(
-    connection: Connection, ticket: Ticket, policy: EscalationPolicy, now: datetime, *, reopened: bool = False
+    connection: Connection,
+    ticket: Ticket,
+    policy: EscalationPolicy,
+    now: datetime,
+    *,
+    reopened: bool = False,
+    recount: bool = False,
 ) -> None:
-    """End the ladders that no longer stand, begin those that do from now on, and follow holds and calendars."""
+    """End the ladders that no longer stand, begin those that do from now on, and follow holds and calendars.
+
+    ``recount``: a calendar has changed, and what is due on it is counted anew from the beginning of its ladder.
+    """
     wanted = standing(ticket, policy, now, reopened=reopened)
     facts = connection.execute(QUERIES["ticket_to_plan"], {"ticket_id": ticket.id}).fetchone()
     held_at, calendar_id = facts if facts is not None else (None, None)
@@ -54,7 +63,7 @@ def plan(
             _end(connection, ticket.id, stored, now)
         else:
             kept.add(stored.ladder)
-            _follow(connection, stored, found, held_at, calendar_id, now)
+            _follow(connection, stored, found, held_at, calendar_id, now, recount)
     fresh = {name: one for name, one in wanted.items() if name not in kept}
     if fresh:
         working = working_times(connection, {None, calendar_id})
@@ -107,13 +116,15 @@ def _follow(
     held_at: datetime | None,
     calendar_id: str | None,
     now: datetime,
+    recount: bool,
 ) -> None:
     """Make a ladder stand still while its ticket waits, go on after it, and run on the calendar that counts now."""
     on = _calendar(one, calendar_id)
     if held_at is not None and stored.paused_at is None:
         connection.execute(QUERIES["pause"], {"id": stored.id, "now": now})
     is_over = held_at is None and stored.paused_at is not None
-    if not is_over and on == stored.calendar_id:
+    is_counted_anew = on != stored.calendar_id or (recount and on is not None)
+    if not (is_over or is_counted_anew):
         return
     working = working_times(connection, {on, stored.calendar_id})
     began_at, due_at, paused_at = stored.began_at, stored.due_at, stored.paused_at
@@ -121,7 +132,7 @@ def _follow(
         began_at = now - (paused_at - began_at) if began_at < paused_at else now
         due_at = after_pause(due_at, paused_at, now, working[stored.calendar_id]) if due_at is not None else None
         paused_at = None
-    if on != stored.calendar_id and stored.number is not None:
+    if is_counted_anew and stored.number is not None:
         due_at = due(one.ladder, stored.number, began_at, working[on])
     values = {"id": stored.id, "paused_at": paused_at, "began_at": began_at, "calendar_id": on}
     connection.execute(QUERIES["go_on"], values)

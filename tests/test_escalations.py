@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 
 import psycopg
@@ -14,16 +14,17 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from domain.refusals import Refused
-from runtime.rounds import escalation_round
+from runtime.rounds import dispatch_round, escalation_round
 from storage import escalations, service_alarms
-from storage.casework import perform
+from storage.calendar_book import calendar_row, enter_day
+from storage.casework import perform, replan
 from storage.database import open_pool
 from storage.escalations import adopt, due_steps, take_step
 from storage.intake import create_report
 from storage.policies import publish_policy, shipped_body
 from storage.tickets import list_tickets, ticket_detail, verify_timeline
 from tests.escalation_builders import Teams, messages, pass_time, teams
-from tests.ticket_builders import DAY, HOUR, MINUTE, NOW, a_device_ticket, a_report, carry, command, resolve
+from tests.ticket_builders import DAY, HOUR, MINUTE, NOW, a_device_ticket, a_photo, a_report, carry, command, resolve
 from ticketing.actors import SYSTEM
 from ticketing.lifecycle import Command
 from ticketing.ticket import State
@@ -480,3 +481,60 @@ def test_a_frozen_policy_without_ladders_gets_those_that_are_shipped(pool: Conne
         migration = (files("storage") / "migrations" / "0035_escalation.sql").read_text(encoding="utf-8")
         connection.execute("update policy" + migration.split("update policy")[1])  # type: ignore[call-overload]
         assert connection.execute("select body -> 'escalation' from policy").fetchone() == (ladders,)
+
+
+def test_a_ticket_that_becomes_urgent_climbs_round_the_clock(pool: ConnectionPool, house: Teams) -> None:
+    """A calm ticket of Friday evening becomes P0: its lead is told in minutes, not on Monday (SPEC S1)."""
+    friday = datetime(2026, 3, 6, 9, 20, tzinfo=UTC)
+    code = dispatched(pool, house, friday)
+    with pool.connection() as connection:
+        facts = {"level": "P0", "reason": "The line stands"}
+        command(connection, code, "override_priority", house.house.supervisor, facts, now=friday + 11 * MINUTE)
+    told = pass_time(pool, friday, friday + 16 * MINUTE)
+    assert [(minutes, facts["ladder"]) for minutes, _, _, facts in told] == [(15, "not_accepted")]
+
+
+def test_a_calendar_that_changes_takes_the_ladders_on_it_along(pool: ConnectionPool, house: Teams) -> None:
+    """SPEC S3: the Monday on which the lead would have been told becomes a holiday."""
+    friday = datetime(2026, 3, 6, 9, 20, tzinfo=UTC)
+    code = dispatched(pool, house, friday)
+    with pool.connection() as connection:
+        calendar = calendar_row(connection, "weekdays", hold=True)
+        assert calendar is not None
+        enter_day(connection, calendar, date(2026, 3, 9), working=False, name="Founding day", now=friday + MINUTE)
+        assert replan(connection, code, friday + MINUTE)
+        (due_at,) = (
+            connection.execute(
+                """select s.due_at from escalation_step s join escalation e on e.id = s.escalation_id
+               where e.ladder = 'not_accepted'"""
+            ).fetchone()
+            or ()
+        )
+    assert due_at == datetime(2026, 3, 10, 0, 5, tzinfo=UTC)
+
+
+def test_the_backup_teams_engineer_gets_what_was_passed(pool: ConnectionPool, house: Teams) -> None:
+    """SPEC N1, X1: passed on, the ticket is given to somebody of the other team, not to who did not answer."""
+    code = dispatched(pool, house)
+    pass_time(pool, NOW, NOW + 36 * MINUTE)
+    assert dispatch_round(pool, NOW + 36 * MINUTE).dispatched == [code]
+    with pool.connection() as connection:
+        ticket = ticket_detail(connection, code, actor=house.lead, now=NOW).ticket
+        assert ticket.assignee_name == "Night Engineer"
+
+
+def test_a_reopened_ticket_is_not_red_for_the_time_it_was_closed(pool: ConnectionPool, house: Teams) -> None:
+    """SPEC T9."""
+    code = dispatched(pool, house)
+    with pool.connection() as connection:
+        accept(connection, house, code, NOW)
+        photo = str(a_photo(connection, code))
+        command(connection, code, "execute", house.house.near, {"attachment_id": photo}, summary="cover removed")
+        resolve(connection, house.house, code, resolution="no_fault_found")
+        connection.execute("update ticket set state = 'closed', closed_at = %s, outcome = 'no_fault_found'", (NOW,))
+        command(connection, code, "reopen", house.house.supervisor, {"reason": "It howls again"}, now=NOW + 9 * DAY)
+        command(connection, code, "view", house.house.supervisor, now=NOW + 9 * DAY)
+        facts = {"content": "it howls louder than before"}
+        command(connection, code, "note", house.house.requester, facts, now=NOW + 9 * DAY + MINUTE)
+    told = pass_time(pool, NOW + 9 * DAY, NOW + 10 * DAY, 10 * MINUTE)
+    assert {facts["ladder"] for *_, facts in told} == {"unassigned", "nudge"}
