@@ -7,7 +7,8 @@ alter table ticket
   add column priority_at timestamptz,
   add constraint priority_is_the_override check (priority_override is null or priority = priority_override);
 update ticket
-set priority_at = opened_at;
+set priority_at = opened_at
+where state <> 'closed';
 create index ticket_to_score on ticket (priority_at) where state <> 'closed';
 create index ticket_open_p0 on ticket (site_id) where state <> 'closed' and priority = 0;
 -- Repeats and complaints of an asset in the last days.
