@@ -7,7 +7,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
   --no-emit-find-links --no-annotate --no-header --quiet
 WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: run test lint types bench bench-detection campaign-ingest fuzz-decoders docs lock clean
+.PHONY: run test lint types bench bench-detection campaign-ingest campaign-tickets fuzz-decoders docs lock clean
 
 run: $(VENV)/.run
 	$(BIN)/wearsight demo
@@ -35,6 +35,12 @@ bench-detection: $(VENV)/.dev
 # Fault injection: kills, outages, a bad network, a full disk. About 40 minutes; needs mosquitto, and root for the full disk.
 campaign-ingest: $(VENV)/.dev
 	$(BIN)/python -m bench.campaign $(ARGS)
+
+# The ticket's life at length: random steps, working time against every minute, kills of schedulers, contested claims.
+campaign-tickets: $(VENV)/.dev
+	$(BIN)/python -m bench.campaign.lifecycle
+	$(BIN)/python -m bench.campaign.working_time
+	$(BIN)/python -m bench.campaign --only schedulers claims
 
 # A million payloads through the decoders; what breaks one is kept in crashes/.
 fuzz-decoders: $(VENV)/.dev

@@ -1,7 +1,7 @@
 """Random work on tickets in the database, as a client does it that knows only the next steps, with faults (SPEC T1-T9).
 
 Two kinds of fault: a command decided on an older version, and a connection that dies at a random statement of it.
-``make lifecycle-campaign`` runs a twentieth of its steps here.
+``make campaign-tickets`` runs a twentieth of its steps here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The lifecycle table as a state machine: random commands by random people, with the clocks beside it (SPEC T1-T5, T9).
 
-``make lifecycle-campaign`` runs 20,000 steps; the tests run fewer. Hypothesis prints the seed and the shortest way to
+``make campaign-tickets`` runs 20,000 steps; the tests run fewer. Hypothesis prints the seed and the shortest way to
 a broken invariant.
 """
 

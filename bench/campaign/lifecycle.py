@@ -1,4 +1,4 @@
-"""The lifecycle at random: ``make lifecycle-campaign``, 20,000 steps over the table and 1,000 in the database.
+"""The lifecycle at random: ``make campaign-tickets``, 20,000 steps over the table and 1,000 in the database.
 
 The walks are tests (tests/test_lifecycle_machine.py, tests/test_lifecycle_faults.py); this runs them longer and with a
 fresh seed, which it prints, so that what it finds can be had again: ``--seed 7``.
