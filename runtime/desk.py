@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 from prometheus_client import Counter, Histogram
+from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
 from domain.clock import Clock
@@ -28,22 +30,8 @@ from storage.dispatching import How
 from storage.lookups import fill_next_lookup
 from storage.schedules import look_at_next_schedule
 
-ASSESS_EVERY_S = 0.25
-FREEZE_EVERY_S = 1.0
-UNSHELVE_EVERY_S = 5.0
-LOOK_UP_EVERY_S = 1.0
-SCHEDULE_EVERY_S = 5.0
-# One call freezes or fills at most so many, then lets the desk's other work have its turn.
-PACKS_PER_CALL = 50
-LOOKUPS_PER_CALL = 50
-SCHEDULES_PER_CALL = 50
-# One assignment problem (SPEC X2); what cannot wait has a round of its own.
-DISPATCH_EVERY_S = 30.0
-URGENT_EVERY_S = 1.0
-SWEEP_EVERY_S = 5.0
-REPLAN_EVERY_S = 15.0
-ESCALATE_EVERY_S = 2.0
-PRIORITISE_EVERY_S = 15.0
+# One call takes at most so many pieces of work, then lets the desk's other jobs have their turn.
+PIECES_PER_CALL = 50
 WATCH_EVERY_S = 5.0
 BEAT_EVERY_S = 5.0
 # After an error a job rests, so that a database that is away is not asked a thousand times a second.
@@ -56,84 +44,69 @@ JOB_FAILURES = Counter("wearsight_desk_job_failures", "Rounds of the job that fa
 _log = structlog.get_logger()
 
 
+# Does some work by a clock and returns how much it did.
+Run = Callable[[ConnectionPool, Clock], int]
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Something the desk does again and again. ``run`` returns how much it did; after work it runs again at once."""
 
     name: str
     every_s: float
-    run: Callable[[ConnectionPool, Clock], int]
+    run: Run
 
 
-def _dispatch(pool: ConnectionPool, clock: Clock) -> int:
-    dispatch_round(pool, clock.now())
-    return 0
+def _round(once: Callable[[ConnectionPool, datetime], object]) -> Run:
+    """Make a job of a round over all there is: the next comes in its turn, whatever this one did."""
+
+    def run(pool: ConnectionPool, clock: Clock) -> int:
+        once(pool, clock.now())
+        return 0
+
+    return run
 
 
-def _dispatch_urgent(pool: ConnectionPool, clock: Clock) -> int:
-    dispatch_round(pool, clock.now(), How.URGENT)
-    return 0
+def _batch(some: Callable[[ConnectionPool, datetime], int]) -> Run:
+    """Make a job of what takes a batch and says how much it did: the next batch follows at once."""
+    return lambda pool, clock: some(pool, clock.now())
 
 
-def _sweep(pool: ConnectionPool, clock: Clock) -> int:
-    sweep_round(pool, clock.now())
-    return 0
+def _one_by_one(take: Callable[[Connection, datetime], bool]) -> Run:
+    """Make a job of what takes one piece of work a transaction, until it says that there is none."""
+
+    def run(pool: ConnectionPool, clock: Clock) -> int:
+        for done in range(PIECES_PER_CALL):
+            with pool.connection() as connection:
+                if not take(connection, clock.now()):
+                    return done
+        return PIECES_PER_CALL
+
+    return run
 
 
-def _escalate(pool: ConnectionPool, clock: Clock) -> int:
-    return escalation_round(pool, clock.now())
+def _dispatch_urgent(pool: ConnectionPool, now: datetime) -> None:
+    dispatch_round(pool, now, How.URGENT)
 
 
-def _prioritise(pool: ConnectionPool, clock: Clock) -> int:
-    prioritise_round(pool, clock.now())
-    return 0
-
-
-def _freeze(pool: ConnectionPool, clock: Clock) -> int:
-    for done in range(PACKS_PER_CALL):
-        with pool.connection() as connection:
-            if not evidence_packs.freeze_next(connection, clock.now()):
-                return done
-    return PACKS_PER_CALL
-
-
-def _look_up(pool: ConnectionPool, clock: Clock) -> int:
-    for done in range(LOOKUPS_PER_CALL):
-        with pool.connection() as connection:
-            if not fill_next_lookup(connection, clock.now()):
-                return done
-    return LOOKUPS_PER_CALL
-
-
-def _schedule(pool: ConnectionPool, clock: Clock) -> int:
-    for done in range(SCHEDULES_PER_CALL):
-        with pool.connection() as connection:
-            if not look_at_next_schedule(connection, clock.now()):
-                return done
-    return SCHEDULES_PER_CALL
-
-
-def _unshelve(pool: ConnectionPool, clock: Clock) -> int:
+def _unshelve(pool: ConnectionPool, now: datetime) -> int:
     with pool.connection() as connection:
-        return end_due_shelvings(connection, clock.now())
+        return end_due_shelvings(connection, now)
 
 
-def _replan(pool: ConnectionPool, clock: Clock) -> int:
-    return replan_round(pool, clock.now())
-
-
+# A round of dispatch is one assignment problem (SPEC X2); what cannot wait has a round of its own.
 JOBS: tuple[Job, ...] = (
-    Job("assess", ASSESS_EVERY_S, assess_due),
-    Job("freeze", FREEZE_EVERY_S, _freeze),
-    Job("look_up", LOOK_UP_EVERY_S, _look_up),
-    Job("schedule", SCHEDULE_EVERY_S, _schedule),
-    Job("unshelve", UNSHELVE_EVERY_S, _unshelve),
-    Job("urgent", URGENT_EVERY_S, _dispatch_urgent),
-    Job("dispatch", DISPATCH_EVERY_S, _dispatch),
-    Job("sweep", SWEEP_EVERY_S, _sweep),
-    Job("replan", REPLAN_EVERY_S, _replan),
-    Job("escalate", ESCALATE_EVERY_S, _escalate),
-    Job("prioritise", PRIORITISE_EVERY_S, _prioritise),
+    Job("assess", 0.25, assess_due),
+    Job("freeze", 1.0, _one_by_one(evidence_packs.freeze_next)),
+    Job("look_up", 1.0, _one_by_one(fill_next_lookup)),
+    Job("schedule", 5.0, _one_by_one(look_at_next_schedule)),
+    Job("unshelve", 5.0, _batch(_unshelve)),
+    Job("urgent", 1.0, _round(_dispatch_urgent)),
+    Job("dispatch", 30.0, _round(dispatch_round)),
+    Job("sweep", 5.0, _round(sweep_round)),
+    Job("replan", 15.0, _batch(replan_round)),
+    Job("escalate", 2.0, _batch(escalation_round)),
+    Job("prioritise", 15.0, _round(prioritise_round)),
 )
 
 
