@@ -12,7 +12,7 @@ from bench.campaign.claims import ENGINEERS, contest, waves
 
 def test_of_many_who_claim_a_ticket_over_http_one_wins_and_the_others_are_told_who(database: str) -> None:
     """SPEC X5."""
-    tally = contest(database, 40)
+    tally = contest(database, 24)
     assert tally.violations == []
     assert tally.claims > 2 * tally.tickets
     assert tally.refusals == Counter(already_claimed=tally.claims - tally.tickets)
@@ -20,7 +20,7 @@ def test_of_many_who_claim_a_ticket_over_http_one_wins_and_the_others_are_told_w
 
 @pytest.mark.parametrize("bug", ["last_one_wins", "forget_who_won"])
 def test_the_campaign_finds_a_planted_bug(database: str, bug: str) -> None:
-    assert contest(database, 12, bug=bug).violations
+    assert contest(database, 8, bug=bug).violations
 
 
 def test_nobody_reaches_for_two_tickets_at_once_so_that_the_load_limit_is_never_the_reason() -> None:

@@ -228,8 +228,11 @@ def test_what_is_stored_is_the_same_as_without_stencils(database, seed, monkeypa
         assert sum(fits) > 30
         monkeypatch.setattr(Stencils, "learn", lambda *_: False)
         fits.clear()
+        # Schedules stand on series and tickets on schedules: the guard of the timeline is told to look away.
         connection.execute(
-            "truncate reading, finding, quarantine, sequence_gap, checkpoint, checkpoint_fence, series cascade"
+            "set session_replication_role = replica;"
+            "truncate reading, finding, quarantine, sequence_gap, checkpoint, checkpoint_fence, series cascade;"
+            "reset session_replication_role"
         )
         connection.execute(
             "update device set last_sequence = null, last_reading_at = null, sequences_ahead = '{}',"

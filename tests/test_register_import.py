@@ -108,7 +108,7 @@ def test_a_dry_run_gives_the_same_answer_and_changes_nothing(api: Api) -> None:
     with api.pool.connection() as connection:
         for noun in ("asset", "area", "audit"):
             found = connection.execute(f"select count(*) from {noun}").fetchone()
-            assert found == ((2,) if noun == "audit" else (0,)), f"{noun}: the two sites only"
+            assert found == ((3,) if noun == "audit" else (0,)), f"{noun}: the two sites and their calendar only"
     assert {**send(api, table).json(), "dry_run": True} == tried
 
 
