@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from api.intake_schemas import NewTask, Version
 from api.schemas import Asked, Key, Prose, SeriesKey, Told, without_nul
+from storage.schedules import Schedule
 
 Title = Annotated[
     str, StringConstraints(min_length=1, max_length=120, strip_whitespace=True), AfterValidator(without_nul)
@@ -56,43 +57,8 @@ class ChangedWork(WorkShape):
     version: Version
 
 
-class ScheduleShape(Told):
-    """A schedule and how far it has come.
-
-    ``counted`` is what the meter has counted since its last round number; ``low_value`` is a reading below the last
-    one that waits for a second. ``missed`` rounds were never opened or came due while ``open_code`` was still open.
-    """
-
-    id: int
-    asset_id: int
-    asset_tag: str
-    site_id: str
-    title_en: str
-    title_zh: str
-    description: str
-    team_id: int | None
-    checklist: list[dict[str, JsonValue]]
-    unit: str | None
-    every: int | None
-    first_on: date | None
-    lead_days: int | None
-    next_number: int | None
-    series_id: int | None
-    every_amount: float | None
-    counted: float | None
-    last_value: float | None
-    last_at: datetime | None
-    low_value: float | None
-    missed: int
-    created_at: datetime
-    looked_at: datetime | None
-    ended_at: datetime | None
-    version: int
-    open_code: str | None
-
-
 class Schedules(Told):
     """A page of schedules, newest first."""
 
-    items: list[ScheduleShape]
+    items: list[Schedule]
     next_cursor: str | None

@@ -42,16 +42,15 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """A schedule: by the calendar (``unit`` ... ``next_number``) or by a meter (``series_id`` ... ``low_value``).
+class Plan:
+    """What comes round: by the calendar (``unit`` ... ``next_number``) or by a meter (``series_id`` ... ``low_value``).
 
-    ``counted`` is in the meter's own unit, since its last round number. ``missed`` rounds were never opened, or came
-    due while the one before was still open, whose code is ``open_code``.
+    ``counted`` is in the meter's own unit, since its last round number; ``low_value`` is a reading below the last one
+    that waits for a second.
     """
 
     id: int
     asset_id: int
-    asset_tag: str
     site_id: str
     title_en: str
     title_zh: str
@@ -69,6 +68,16 @@ class Schedule:
     last_value: float | None
     last_at: datetime | None
     low_value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule(Plan):
+    """A schedule and how far it has come.
+
+    ``missed`` rounds were never opened, or came due while the one before was still open, whose code is ``open_code``.
+    """
+
+    asset_tag: str
     missed: int
     created_at: datetime
     looked_at: datetime | None
@@ -98,29 +107,10 @@ class MeterPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(Plan):
     """A schedule that is being looked at."""
 
-    id: int
-    asset_id: int
-    title_en: str
-    title_zh: str
-    description: str
-    team_id: int | None
-    checklist: list[dict[str, object]]
-    unit: str | None
-    every: int | None
-    first_on: date | None
-    lead_days: int | None
-    next_number: int | None
-    series_id: int | None
-    every_amount: float | None
-    counted: float | None
-    last_value: float | None
-    last_at: datetime | None
-    low_value: float | None
     calendar_id: str
-    site_id: str
     is_under_way: bool
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, File, Query, Response, UploadFile
+from fastapi import APIRouter, Query, Response
 
 from api.boundary import BASE_PATH
 from api.dependencies import ChangePeople, Database, LanguageAsked, Now, ReadPeople
@@ -12,7 +12,7 @@ from api.dispatch_schemas import PeopleImportReport
 from api.people_tables import PEOPLE_COLUMNS, people_template
 from api.register_tables import plain_title, rows_of, titles_of
 from api.routes.answers import CHANGE_ANSWERS, SIGNED_IN_ANSWERS, answers
-from api.routes.register_import import FILE, TableFormat, as_table, content_of, with_errors
+from api.routes.register_import import FILE, DryRun, TableFile, TableFormat, as_table, content_of, with_errors
 from api.spreadsheets import read_table
 from storage.importing import Errors
 from storage.people_import import PeopleKind, import_people
@@ -26,10 +26,10 @@ Kind = Annotated[PeopleKind, Query(description="What the table holds")]
 def import_table(
     kind: Kind,
     caller: ChangePeople,
-    file: Annotated[UploadFile, File(description="CSV or XLSX, at most 10 MiB and 50,000 rows")],
+    file: TableFile,
     database: Database,
     now: Now,
-    dry_run: Annotated[bool, Query(description="Answer as if it were done, and change nothing")] = False,
+    dry_run: DryRun = False,
 ) -> PeopleImportReport:
     """Write a whole table of people, or nothing: with any error the answer lists a thousand of them."""
     columns = PEOPLE_COLUMNS[kind]

@@ -44,6 +44,8 @@ FILE: dict[int | str, dict[str, object]] = {
     }
 }
 Kind = Annotated[ImportKind, Query(description="What the table holds")]
+TableFile = Annotated[UploadFile, File(description="CSV or XLSX, at most 10 MiB and 50,000 rows")]
+DryRun = Annotated[bool, Query(description="Answer as if it were done, and change nothing")]
 Format = Annotated[TableFormat, Query(alias="format")]
 
 
@@ -51,10 +53,10 @@ Format = Annotated[TableFormat, Query(alias="format")]
 def import_table(
     kind: Kind,
     caller: ChangeRegister,
-    file: Annotated[UploadFile, File(description="CSV or XLSX, at most 10 MiB and 50,000 rows")],
+    file: TableFile,
     database: Database,
     now: Now,
-    dry_run: Annotated[bool, Query(description="Answer as if it were done, and change nothing")] = False,
+    dry_run: DryRun = False,
 ) -> ImportReport:
     """Write a whole table into the register, or nothing: with any error the answer lists a thousand of them.
 

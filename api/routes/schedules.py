@@ -14,7 +14,7 @@ from api.problems import unknown
 from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.assets import visible_asset
 from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
-from api.schedule_schemas import ChangedWork, NewSchedule, Schedules, ScheduleShape, WorkShape
+from api.schedule_schemas import ChangedWork, NewSchedule, Schedules, WorkShape
 from api.schemas import Key
 from storage import schedules
 from storage.schedules import MeterPlan, Schedule, Work
@@ -44,11 +44,11 @@ def list_schedules(
             limit=limit + 1,
         )
     page, next_cursor = cut(rows, limit, lambda schedule: schedule.id)
-    return Schedules(items=[ScheduleShape.model_validate(row) for row in page], next_cursor=next_cursor)
+    return Schedules(items=page, next_cursor=next_cursor)
 
 
 @router.post("/schedules", status_code=201, responses=CHANGE_ANSWERS)
-def add_schedule(caller: ChangeSchedules, body: NewSchedule, database: Database, now: Now) -> ScheduleShape:
+def add_schedule(caller: ChangeSchedules, body: NewSchedule, database: Database, now: Now) -> Schedule:
     """Add a schedule, by the calendar or by a meter of the asset."""
     if (body.by_calendar is None) == (body.by_meter is None):
         raise invalid("by_calendar or by_meter, one of them", "neither" if body.by_meter is None else "both")
@@ -57,23 +57,23 @@ def add_schedule(caller: ChangeSchedules, body: NewSchedule, database: Database,
         schedule_id = schedules.add_schedule(
             connection, body.asset_id, _work(body), _plan(body), person_id=caller.person.id, now=now
         )
-        return ScheduleShape.model_validate(_visible(connection, caller, schedule_id))
+        return _visible(connection, caller, schedule_id)
 
 
 @router.get("/schedules/{schedule_id}", responses=RECORD_ANSWERS)
-def read_schedule(schedule_id: Key, caller: ReadSchedules, database: Database) -> ScheduleShape:
+def read_schedule(schedule_id: Key, caller: ReadSchedules, database: Database) -> Schedule:
     """Return a schedule, also one that has ended."""
     with database.connection() as connection:
-        return ScheduleShape.model_validate(_visible(connection, caller, schedule_id))
+        return _visible(connection, caller, schedule_id)
 
 
 @router.put("/schedules/{schedule_id}/work", responses=CHANGE_ANSWERS)
-def change_work(schedule_id: Key, caller: ChangeSchedules, body: ChangedWork, database: Database) -> ScheduleShape:
+def change_work(schedule_id: Key, caller: ChangeSchedules, body: ChangedWork, database: Database) -> Schedule:
     """Change what is to be done; when it comes round stays: for another rhythm end it and add another."""
     with database.connection() as connection:
         found = _visible(connection, caller, schedule_id)
         schedules.change_schedule(connection, found, _work(body), version=body.version)
-        return ScheduleShape.model_validate(_visible(connection, caller, schedule_id))
+        return _visible(connection, caller, schedule_id)
 
 
 @router.delete("/schedules/{schedule_id}", status_code=204, responses=CHANGE_ANSWERS)
