@@ -255,15 +255,16 @@ def prediction_rows(
     status: str | None = None,
     asset_id: int | None = None,
     limit: int = PAGE_SIZE,
+    skip: int = 0,
 ) -> list[PredictionRow]:
-    """Return predictions, open ones first."""
-    asked = {"id": None, "sites": _array(sites), "status": status, "asset_id": asset_id, "limit": limit}
+    """Return predictions, open ones first, without the first ``skip`` of them."""
+    asked = {"id": None, "sites": _array(sites), "status": status, "asset_id": asset_id, "limit": limit, "skip": skip}
     return [PredictionRow(*row) for row in connection.execute(QUERIES["prediction_rows"], asked)]
 
 
 def prediction_row(connection: Connection, prediction_id: UUID) -> PredictionRow | None:
     """Return one prediction, or None."""
-    asked = {"id": prediction_id, "sites": None, "status": None, "asset_id": None, "limit": 1}
+    asked = {"id": prediction_id, "sites": None, "status": None, "asset_id": None, "limit": 1, "skip": 0}
     row = connection.execute(QUERIES["prediction_rows"], asked).fetchone()
     return None if row is None else PredictionRow(*row)
 

@@ -72,6 +72,31 @@ def in_part(page: str, command: str) -> str:
     return found
 
 
+def test_a_long_list_has_further_pages_and_each_prediction_stands_on_one_of_them(console, worn):
+    with console.pool.connection() as connection:
+        connection.execute(
+            """insert into prediction (id, asset_id, failure_mode_id, stage, status, probability, evidence_at,
+                 first_evidence_at, window_from, window_to, opened_at, updated_at)
+               select gen_random_uuid(), asset_id, failure_mode_id, stage, 'rejected', probability, evidence_at,
+                 first_evidence_at, window_from, window_to, opened_at, updated_at
+               from prediction, generate_series(1, 205)
+               where id = %s""",
+            (worn,),
+        )
+    found: list[list[str]] = []
+    address = "/predictions?status=rejected"
+    with console.reader(console.house.planner) as browser:
+        while address:
+            page = browser.get(address).text
+            found.append(re.findall(r'<td role="cell" class="lead"><a href="/predictions/([0-9a-f-]+)">', page))
+            further = re.search(r'<p class="more"><a class="button" href="([^"]+)">Less likely ones</a>', page)
+            address = further[1].replace("&amp;", "&") if further else ""
+        beyond = browser.get("/predictions?status=rejected&page=0")
+    assert [len(one) for one in found] == [100, 100, 5]
+    assert len({one for page in found for one in page}) == 205
+    assert beyond.status_code == 422
+
+
 def test_a_planner_snoozes_for_some_days_and_everybody_sees_until_when_and_why(console, worn):
     with console.reader(console.house.planner) as browser:
         done = browser.post(f"/predictions/{worn}/snooze", data={"span": "3d", "until": "", "reason": "holidays"})

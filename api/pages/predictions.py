@@ -27,7 +27,8 @@ from storage.prediction_decisions import asleep
 router = APIRouter()
 
 STATUSES = ("open", "rejected", "lapsed", "closed", "merged")
-LIST_MAX = 200
+PAGE_SIZE = 100
+PAGES_MAX = 1_000
 REASON_MAX = 1_000
 
 
@@ -38,20 +39,27 @@ def list_predictions(
     database: Database,
     now: Now,
     status: Annotated[str, Query(max_length=20)] = "open",
+    number: Annotated[int, Query(alias="page", ge=1, le=PAGES_MAX)] = 1,
 ) -> HTMLResponse:
-    """Show predictions, the likeliest open ones first."""
+    """Show predictions, the likeliest open ones first, a page at a time."""
     wanted = status if status in STATUSES else ""
     with database.connection() as connection:
-        rows = console.prediction_rows(connection, sites=caller.site_list(), status=wanted or None, limit=LIST_MAX)
+        rows = console.prediction_rows(
+            connection,
+            sites=caller.site_list(),
+            status=wanted or None,
+            limit=PAGE_SIZE + 1,
+            skip=(number - 1) * PAGE_SIZE,
+        )
         zones = console.site_zones(connection)
         floods = floods_now(connection, caller.site_list(), now)
         sleeping = asleep(connection, [one.id for one in rows if one.snoozed_until is not None], now)
     framed = frame(request, caller.person, "predictions")
     context = {
-        "predictions": rows,
+        "predictions": rows[:PAGE_SIZE],
         "zones": zones,
         "status": wanted,
-        "limit": LIST_MAX,
+        "more": f"/predictions?status={wanted or 'all'}&page={number + 1}" if len(rows) > PAGE_SIZE else None,
         "asleep": sleeping,
         "floods": floods,
         "prediction_words": prediction_words,

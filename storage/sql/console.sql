@@ -109,8 +109,9 @@ where (%(sites)s::text[] is null or asset.site_id = any(%(sites)s))
   and (%(status)s::text is null or prediction.status = %(status)s)
   and (%(asset_id)s::bigint is null or prediction.asset_id = %(asset_id)s)
 order by prediction.status = 'open' desc, prediction.stage = 'ticket' desc, prediction.probability desc,
-         prediction.updated_at desc
+         prediction.updated_at desc, prediction.id
 limit %(limit)s
+offset %(skip)s
 
 -- name: mode_names
 -- The failure modes of an asset type by what people call them, retired ones too: decisions speak of them.
