@@ -122,10 +122,14 @@ def replan_round(pool: ConnectionPool, now: datetime) -> int:
 
 
 def _without_anybody(connection: Connection, open_job: OpenJob, choice: Choice, how: How, now: datetime) -> bool:
-    """Nobody fits: whoever is left goes when it is time, and supervisors are told, again and again (SPEC X3)."""
+    """Nobody fits: whoever is left goes when it is time, and supervisors are told (SPEC X3).
+
+    A ladder of escalation tells them again; where the ticket's policy has none, this round does.
+    """
     fallback_id = fallback_for(connection, open_job, now) if is_fallback_due(open_job, now) else None
     last = last_unassigned_notice(connection, open_job.ticket_id)
-    is_to_be_told = last is None or (now - last).total_seconds() >= open_job.policy.remind_every_s
+    is_silent = last is not None and (now - last).total_seconds() >= open_job.policy.remind_every_s
+    is_to_be_told = last is None or (is_silent and not open_job.is_escalated)
     if is_to_be_told or fallback_id is not None:
         reasons = [
             {"name": candidate.name, "excluded_by": [exclusion.rule for exclusion in candidate.excluded_by]}

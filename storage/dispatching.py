@@ -18,6 +18,8 @@ from storage.queries import load
 from ticketing.dispatching.assignment import Choice
 from ticketing.dispatching.shapes import Certificate, Engineer, Job, Place, Presence
 from ticketing.policy.dispatch import DispatchPolicy
+from ticketing.policy.escalation import Start
+from ticketing.policy.whole import Policy
 
 QUERIES = load("dispatching")
 
@@ -39,13 +41,17 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A ticket as a job, with its id and version, its opening and the policy frozen on it."""
+    """A ticket as a job, with its id and version, its opening and the policy frozen on it.
+
+    ``is_escalated``: a ladder of that policy reminds people as long as nobody has the ticket.
+    """
 
     ticket_id: UUID
     version: int
     job: Job
     opened_at: datetime
     policy: DispatchPolicy
+    is_escalated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +142,13 @@ def jobs_of(connection: Connection, ticket_ids: Sequence[UUID], now: datetime) -
     asked = {"ticket_ids": list(ticket_ids), "now": now}
     with connection.cursor(row_factory=class_row(_JobRow)) as cursor:
         rows = cursor.execute(QUERIES["jobs"], asked).fetchall()
-    policies = {
-        policy_id: read_policy_version(connection, policy_id).dispatch for policy_id in {row.policy_id for row in rows}
-    }
-    return [OpenJob(row.id, row.version, _job(row), row.opened_at, policies[row.policy_id]) for row in rows]
+    policies = {policy_id: read_policy_version(connection, policy_id) for policy_id in {row.policy_id for row in rows}}
+    return [_open_job(row, policies[row.policy_id]) for row in rows]
+
+
+def _open_job(row: _JobRow, policy: Policy) -> OpenJob:
+    is_escalated = any(ladder.starts_on is Start.UNASSIGNED for ladder in policy.escalation.ladders)
+    return OpenJob(row.id, row.version, _job(row), row.opened_at, policy.dispatch, is_escalated)
 
 
 def engineers(connection: Connection, now: datetime, person_id: int | None = None) -> list[Engineer]:

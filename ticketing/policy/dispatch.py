@@ -39,7 +39,8 @@ class DispatchPolicy:
     A skill counts from ``least_level`` on. People on call go to priorities up to ``on_call_priority``. A first-time
     fix rate above ``bonus_from`` counts as a full one. The same fault handled within ``same_fault_h`` counts. Where
     nobody fits, the fallback goes after ``fallback_after_s``, for what people on call go to after
-    ``urgent_fallback_after_s``; supervisors are reminded every ``remind_every_s``.
+    ``urgent_fallback_after_s``; where no ladder of escalation does it, supervisors are reminded every
+    ``remind_every_s``.
     """
 
     skills: SkillRule
