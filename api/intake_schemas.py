@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from api.schemas import Asked, Key, Line, LowWord, PartNumber, Prose, Told, without_nul
+from domain.checklists import Task
 from storage.articles import Article, FoundArticle
 from storage.intaking.refusals import IntakeRefusal
-from ticketing.intake import PlannedTask
 
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Manuscript = Annotated[str, StringConstraints(max_length=50_000), AfterValidator(without_nul)]
@@ -31,10 +31,10 @@ class NewTask(Asked):
     high_limit: Annotated[float, Field(allow_inf_nan=False)] | None = None
     opens_ticket: bool = False
 
-    def planned(self) -> PlannedTask:
+    def planned(self) -> Task:
         """Return the task as intake takes it."""
         text_zh = self.text_zh or self.text_en
-        return PlannedTask(self.text_en, text_zh, self.unit, self.low_limit, self.high_limit, self.opens_ticket)
+        return Task(self.text_en, text_zh, self.unit, self.low_limit, self.high_limit, self.opens_ticket)
 
 
 class NewOperation(Asked):

@@ -16,6 +16,7 @@ from detectors.catalogue import CATALOGUE
 from detectors.entries import Entry
 from detectors.parameters import Scalar
 from detectors.rules import check_rule
+from domain.checklists import UNIT_MAX, Task
 from domain.failure_modes import (
     EventSign,
     FailureMode,
@@ -24,7 +25,6 @@ from domain.failure_modes import (
     PartAgeSign,
     PartNeed,
     Signature,
-    Task,
 )
 from domain.findings import Direction, Severity
 from domain.refusals import Refused
@@ -38,6 +38,7 @@ HOURS_MAX = 10 * 366 * 24.0
 DAYS_MAX = 100 * 366.0
 LOG_ODDS = (-20.0, 20.0)
 QUANTITY_MAX = 10_000
+READING_MAX = 1e12
 
 
 class RuleMode(StrEnum):
@@ -162,9 +163,25 @@ def _names(entry: Entry) -> dict[str, str]:
 
 
 def _task(entry: Entry) -> Task:
-    task = Task(entry.text("en"), entry.text("zh"))
+    task = Task(
+        entry.text("en"),
+        entry.text("zh"),
+        unit=entry.text("unit") if entry.has("unit") else None,
+        low_limit=_limit(entry, "low"),
+        high_limit=_limit(entry, "high"),
+        opens_ticket=entry.flag("opens_ticket"),
+    )
     entry.done()
+    if task.unit is not None and len(task.unit) > UNIT_MAX:
+        raise entry.refusal(f"a unit of at most {UNIT_MAX} characters", task.unit)
+    fault = task.fault_of_limits()
+    if fault is not None:
+        raise entry.refusal(*fault)
     return task
+
+
+def _limit(entry: Entry, key: str) -> float | None:
+    return entry.number(key, -READING_MAX, READING_MAX) if entry.has(key) else None
 
 
 def _part(entry: Entry) -> PartNeed:

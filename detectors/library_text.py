@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from detectors.library import ISO_14224, Library, RuleDraft
 from detectors.parameters import Scalar
+from domain.checklists import Task
 from domain.failure_modes import FailureMode, HistorySign, Signature
 from domain.regimes import OperatingRegimes
 
@@ -51,7 +52,7 @@ def _mode(mode: FailureMode) -> Iterable[str]:
     lists = [
         f"window_h = [{_value(mode.window_from_h)}, {_value(mode.window_to_h)}]",
         f"skills = [{', '.join(_value(skill) for skill in mode.skills)}]",
-        _inline_list("tasks", [{"en": task.text_en, "zh": task.text_zh} for task in mode.tasks]),
+        _inline_list("tasks", [_task(task) for task in mode.tasks]),
         _inline_list(
             "parts",
             [
@@ -68,6 +69,18 @@ def _mode(mode: FailureMode) -> Iterable[str]:
     ]
     yield "\n".join([_table("[[mode]]", fields), *(line for line in lists if line)])
     yield from _signature(mode.signature)
+
+
+def _task(task: Task) -> dict[str, Scalar]:
+    row: dict[str, Scalar | None] = {
+        "en": task.text_en,
+        "zh": task.text_zh,
+        "unit": task.unit,
+        "low": task.low_limit,
+        "high": task.high_limit,
+        "opens_ticket": task.opens_ticket or None,
+    }
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def _signature(signature: Signature) -> Iterable[str]:

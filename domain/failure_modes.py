@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.checklists import Task
 from domain.findings import Direction
 
 
@@ -81,14 +82,6 @@ class PartNeed:
     name_zh: str
     quantity: int
     probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One line of the checklist."""
-
-    text_en: str
-    text_zh: str
 
 
 @dataclass(frozen=True, slots=True)

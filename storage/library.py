@@ -14,6 +14,7 @@ from psycopg import Connection
 
 from detectors.learning import apply
 from detectors.library import Library, parse_library
+from domain.checklists import Task
 from domain.failure_modes import (
     EventSign,
     FailureMode,
@@ -22,7 +23,6 @@ from domain.failure_modes import (
     PartAgeSign,
     PartNeed,
     Signature,
-    Task,
 )
 from domain.findings import Direction
 from storage.learning import learnt_modes

@@ -12,6 +12,7 @@ from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from domain.checklists import Task
 from domain.refusals import Refused
 from domain.working_time import WorkingCalendar
 from storage.calendars import read_calendar
@@ -20,7 +21,7 @@ from storage.intaking.planning import as_json, task_of
 from storage.intaking.refusals import keep_refusal
 from storage.queries import load
 from ticketing.actors import SYSTEM
-from ticketing.intake import Channel, IntakeRequest, PlannedTask, check_tasks
+from ticketing.intake import Channel, IntakeRequest, check_tasks
 from ticketing.scheduling import (
     CalendarPlan,
     Meter,
@@ -94,7 +95,7 @@ class Work:
     title_zh: str
     description: str
     team_id: int | None
-    checklist: tuple[PlannedTask, ...]
+    checklist: tuple[Task, ...]
 
 
 @dataclass(frozen=True, slots=True)

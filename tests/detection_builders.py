@@ -11,8 +11,9 @@ import numpy as np
 from detectors.bank import Bank, FindingChange, Opened
 from detectors.parameters import Scalar
 from detectors.rules import RuleInForce
+from domain.checklists import Task
 from domain.events import Event, EventKind, EventSeverity
-from domain.failure_modes import EventSign, FailureMode, FindingSign, PartAgeSign, PartNeed, Signature, Task
+from domain.failure_modes import EventSign, FailureMode, FindingSign, PartAgeSign, PartNeed, Signature
 from domain.findings import Direction, Finding, Severity
 from domain.readings import Readings
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from domain.checklists import Task
 from domain.refusals import Refused
+from storage.library import columns_of
 from storage.ticket_views import TicketDetail
 from storage.tickets import ticket_detail
+from tests.detection_builders import a_mode
 from tests.ticket_builders import NOW, House, a_device_ticket, a_house, a_report, carry, command
 from ticketing.actors import SYSTEM
 from ticketing.checks import Check, CheckResult, result_of
@@ -101,6 +106,20 @@ def test_a_check_is_kept_with_reading_result_and_remark(pool: ConnectionPool) ->
         }
         assert connection.execute("select count(*) from ticket").fetchone() == (1,)
         assert detail.timeline_is_whole
+
+
+def test_the_readings_that_a_failure_mode_asks_for_stand_on_its_tickets(pool: ConnectionPool) -> None:
+    """SPEC T8. Fails when only the words of the library reach the checklist."""
+    asked = Task("Measure vibration", "测量振动", "mm/s", 0.5, 4.5, True)
+    with pool.connection() as connection:
+        house = a_house(connection)
+        columns = columns_of(replace(a_mode(), tasks=(Task("Look", "检查"), asked)))
+        connection.execute("update failure_mode set tasks = %s where id = %s", (columns["tasks"], house.mode_id))
+        code = at_work(connection, house)
+        plain, measured = ticket_detail(connection, code, actor=house.near, now=NOW).tasks
+        found = (measured.text_zh, measured.unit, measured.low_limit, measured.high_limit, measured.opens_ticket)
+        assert found == ("测量振动", "mm/s", 0.5, 4.5, True)
+        assert (plain.unit, plain.high_limit, plain.opens_ticket) == (None, None, False)
 
 
 def test_a_failed_check_opens_a_ticket_that_both_timelines_tell_of(pool: ConnectionPool) -> None:

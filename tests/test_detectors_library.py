@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from detectors.closed_loop import ClosedLoop, Machine, Ticket
 from detectors.library import Library, RuleDraft, RuleMode, parse_library
 from detectors.library_text import library_as_text
+from domain.checklists import Task
 from domain.events import Event, EventKind, EventSeverity
 from domain.failure_modes import (
     EventSign,
@@ -22,7 +23,6 @@ from domain.failure_modes import (
     PartAgeSign,
     PartNeed,
     Signature,
-    Task,
 )
 from domain.findings import Direction, Severity
 from domain.refusals import Refused
@@ -74,6 +74,9 @@ def test_every_mode_says_what_to_do_who_can_and_what_it_is_called(library: Libra
         assert mode.effect_zh
 
 
+GREASE = 'zh = "检查对中并加注润滑脂"'
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -93,6 +96,20 @@ def test_every_mode_says_what_to_do_who_can_and_what_it_is_called(library: Libra
             "'metric'",
         ),
         (("high = 4.5", "heigh = 4.5"), "in rule 1 'motor.vibration_limit'"),
+        ((GREASE, f"{GREASE}, high = 4"), "a unit with the limits of a reading"),
+        ((GREASE, f'{GREASE}, unit = "g", low = 9, high = 4'), "limits in order"),
+        ((GREASE, f'{GREASE}, unit = "{"g" * 17}"'), "a unit of at most 16"),
+        ((GREASE, f'{GREASE}, unit = "g", low = inf'), "'low'"),
+        (('zh = "检查对中并加注润滑脂" }', 'zh = "检查对中并加注润滑脂", high = 4 }'), "a unit with the limits"),
+        (
+            ('zh = "检查对中并加注润滑脂" }', 'zh = "检查对中并加注润滑脂", unit = "g", low = 9, high = 4 }'),
+            "limits in order",
+        ),
+        (
+            ('zh = "检查对中并加注润滑脂" }', f'zh = "检查对中并加注润滑脂", unit = "{"g" * 17}" }}'),
+            "a unit of at most 16",
+        ),
+        (('zh = "检查对中并加注润滑脂" }', 'zh = "检查对中并加注润滑脂", unit = "g", low = inf }'), "'low'"),
     ],
 )
 def test_a_library_with_an_error_is_refused_whole(change: tuple[str, str], told: str) -> None:
@@ -176,6 +193,15 @@ SIGNATURE = st.builds(
     history=st.just(HistorySign()) | st.builds(HistorySign, WEIGHT, WEIGHT),
 )
 RATING = st.none() | st.integers(1, 10)
+TASK = st.builds(Task, TEXT, TEXT) | st.builds(
+    Task,
+    TEXT,
+    TEXT,
+    unit=st.sampled_from(["mm/s", "°C"]),
+    low_limit=st.none() | st.floats(-1e6, 0),
+    high_limit=st.none() | st.floats(0, 1e6),
+    opens_ticket=st.booleans(),
+)
 PART = st.builds(PartNeed, TEXT, TEXT, TEXT, st.integers(1, 9), st.floats(0.01, 1))
 MODE = st.builds(
     FailureMode,
@@ -193,7 +219,7 @@ MODE = st.builds(
     window_from_h=st.floats(0, 10),
     window_to_h=st.floats(11, 1000),
     skills=st.lists(TEXT, max_size=2).map(tuple),
-    tasks=st.lists(st.builds(Task, TEXT, TEXT), max_size=2).map(tuple),
+    tasks=st.lists(TASK, max_size=2).map(tuple),
     parts=st.lists(PART, max_size=2, unique_by=lambda part: part.number).map(tuple),
     signature=SIGNATURE,
     cause_en=st.just("Worn"),

@@ -9,6 +9,7 @@ import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from domain.checklists import Task
 from domain.refusals import Refused
 from storage.casework import answer_link
 from storage.intake import open_ticket
@@ -16,7 +17,7 @@ from storage.ticket_views import TicketDetail
 from storage.tickets import ticket_detail
 from tests.ticket_builders import HOUR, NOW, House, a_house, carry, command, resolve
 from ticketing.actors import Actor
-from ticketing.intake import Channel, IntakeRequest, PlannedOperation, PlannedPart, PlannedTask
+from ticketing.intake import Channel, IntakeRequest, PlannedOperation, PlannedPart
 from ticketing.ticket import Kind, State
 
 
@@ -27,7 +28,7 @@ def an_order(connection: Connection, house: House, **changes: object) -> str:
         actor=house.planner,
         title="Ten gearboxes",
         asset_id=house.asset_id,
-        tasks=(PlannedTask("Clear the bench", "清理工作台"),),
+        tasks=(Task("Clear the bench", "清理工作台"),),
         operations=(
             PlannedOperation("Turn the shaft", "Diameter 35 h6", house.near.person_id),
             PlannedOperation("Fit the bearing", "Turns freely"),

@@ -10,6 +10,7 @@ import pytest
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from domain.checklists import Task
 from domain.refusals import Refused
 from storage.database import open_pool
 from storage.intaking.refusals import list_refusals
@@ -26,14 +27,11 @@ from storage.schedules import (
 from storage.tickets import list_tickets, ticket_detail
 from tests.api_builders import readings
 from tests.ticket_builders import DAY, HOUR, MINUTE, NOW, House, a_house, an_asset, carry, command
-from ticketing.intake import PlannedTask
 from ticketing.scheduling import CalendarPlan, Unit
 from ticketing.ticket import State
 
 WEEKLY = CalendarPlan(Unit.WEEK, 1, date(2026, 3, 2), 0)
-WORK = Work(
-    "Grease the bearings", "轴承加脂", "Both ends", None, (PlannedTask("Grease", "加脂", "g", 5.0, 20.0, True),)
-)
+WORK = Work("Grease the bearings", "轴承加脂", "Both ends", None, (Task("Grease", "加脂", "g", 5.0, 20.0, True),))
 
 
 def a_schedule(connection: Connection, house: House, plan: CalendarPlan | MeterPlan = WEEKLY, work: Work = WORK) -> int:
@@ -260,8 +258,8 @@ def test_a_meter_or_a_team_of_somebody_else_is_refused(pool: ConnectionPool) -> 
         wrong: list[tuple[CalendarPlan | MeterPlan, Work]] = [
             (MeterPlan(foreign, 10.0), WORK),
             (WEEKLY, Work("Check", "检查", "", 999_999, ())),
-            (WEEKLY, Work("Check", "检查", "", None, (PlannedTask("Read", "读数", "mm", 2.0, 1.0),))),
-            (WEEKLY, Work("Check", "检查", "", None, (PlannedTask("Read", "读数", None, 2.0, None),))),
+            (WEEKLY, Work("Check", "检查", "", None, (Task("Read", "读数", "mm", 2.0, 1.0),))),
+            (WEEKLY, Work("Check", "检查", "", None, (Task("Read", "读数", None, 2.0, None),))),
         ]
         for plan, work in wrong:
             with pytest.raises(Refused) as caught:

@@ -6,7 +6,6 @@ database's to say.
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from uuid import UUID
 
+from domain.checklists import UNIT_MAX, Task
 from domain.refusals import Refused
 from ticketing.actors import Actor
 from ticketing.summaries import check_text
@@ -27,7 +27,6 @@ MAX_REFERENCE = 64
 MAX_SERIAL_NUMBER = 64
 MAX_TASK = 200
 MAX_QUALITY_CHECK = 500
-MAX_UNIT = 16
 
 
 class Channel(StrEnum):
@@ -59,21 +58,6 @@ class SourceReference:
 
     source: str
     reference: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedTask:
-    """One line of a checklist, in both languages; a check may have a reading in a unit, within limits.
-
-    ``opens_ticket``: a failure opens a ticket of its own.
-    """
-
-    text_en: str
-    text_zh: str
-    unit: str | None = None
-    low_limit: float | None = None
-    high_limit: float | None = None
-    opens_ticket: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +107,7 @@ class IntakeRequest:
     failure_expected_at: datetime | None = None
     schedule_id: int | None = None
     due_on: date | None = None
-    tasks: tuple[PlannedTask, ...] = ()
+    tasks: tuple[Task, ...] = ()
     operations: tuple[PlannedOperation, ...] = ()
     bill: tuple[PlannedPart, ...] = ()
 
@@ -161,22 +145,16 @@ def _check_work(request: IntakeRequest) -> None:
         raise invalid("each part once on the bill", ", ".join(sorted(numbers)))
 
 
-def check_tasks(tasks: Sequence[PlannedTask]) -> None:
+def check_tasks(tasks: Sequence[Task]) -> None:
     """Refuse a checklist with an empty line, or with limits that no reading could keep."""
     for task in tasks:
         _text("task", task.text_en, 1, MAX_TASK)
         _text("task", task.text_zh, 1, MAX_TASK)
-        _check_limits(task)
-
-
-def _check_limits(task: PlannedTask) -> None:
-    limits = [limit for limit in (task.low_limit, task.high_limit) if limit is not None]
-    if not all(math.isfinite(limit) for limit in limits) or sorted(limits) != limits:
-        raise invalid("limits in order, both of them finite", f"{task.low_limit} to {task.high_limit}")
-    if task.unit is not None:
-        _text("unit", task.unit, 1, MAX_UNIT)
-    elif limits:
-        raise invalid("a unit with the limits of a reading", "limits without a unit")
+        if task.unit is not None:
+            _text("unit", task.unit, 1, UNIT_MAX)
+        fault = task.fault_of_limits()
+        if fault is not None:
+            raise invalid(*fault)
 
 
 def same_serial_number(serial_number: str) -> str:

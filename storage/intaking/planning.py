@@ -9,9 +9,10 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from domain.checklists import Task
 from storage.parts import part_id_of
 from storage.queries import load
-from ticketing.intake import IntakeRequest, PlannedTask
+from ticketing.intake import IntakeRequest
 
 QUERIES = load("intake")
 
@@ -34,15 +35,15 @@ def plan_work(connection: Connection, ticket_id: UUID, request: IntakeRequest) -
         connection.execute(QUERIES["plan_bill"], {**key, "part_id": part_id, "quantity": part.quantity})
 
 
-def as_json(task: PlannedTask) -> dict[str, object]:
+def as_json(task: Task) -> dict[str, object]:
     """Return a task as it is stored."""
     return {**asdict(task), "text_en": task.text_en.strip(), "text_zh": task.text_zh.strip()}
 
 
-def task_of(stored: Mapping[str, object]) -> PlannedTask:
+def task_of(stored: Mapping[str, object]) -> Task:
     """Return a task that ``as_json`` stored."""
     low, high, unit = (stored.get(name) for name in ("low_limit", "high_limit", "unit"))
-    return PlannedTask(
+    return Task(
         text_en=str(stored["text_en"]),
         text_zh=str(stored["text_zh"]),
         unit=None if unit is None else str(unit),

@@ -118,8 +118,11 @@ returning id
 
 -- name: add_tasks
 -- Puts the failure mode's tasks on the checklist of a new ticket.
-insert into ticket_task (ticket_id, number, text_en, text_zh)
-select %(ticket_id)s, task.number, task.body ->> 'text_en', task.body ->> 'text_zh'
+insert into ticket_task (ticket_id, number, text_en, text_zh, unit, low_limit, high_limit, opens_ticket)
+select
+  %(ticket_id)s, task.number, task.body ->> 'text_en', task.body ->> 'text_zh', task.body ->> 'unit',
+  (task.body ->> 'low_limit')::double precision, (task.body ->> 'high_limit')::double precision,
+  coalesce((task.body ->> 'opens_ticket')::boolean, false)
 from failure_mode m
 cross join jsonb_array_elements(m.tasks) with ordinality as task (body, number)
 where m.id = %(failure_mode_id)s
