@@ -86,7 +86,7 @@ def test_rules_are_tried_side_by_side_before_they_are_published(working, admin):
         form = {**FORM, "after": after(browser.get("/dispatch").text), "field:soft.near_km": "30"}
         tried = browser.post("/dispatch", data={**form, "step": "look"})
         assert tried.status_code == 200
-        for told in ("As it happened", "Rules in force", "These rules", "2 tickets", "15 km", "30 km", "D000001"):
+        for told in ("As it happened", "Rules in force", "These rules", "Tickets: 2", "15 km", "30 km", "D000001"):
             assert told in tried.text, told
         assert in_force(working)[1].near_km == 15.0, "trying changes nothing"
         unseen = browser.post("/dispatch", data={**form, "step": "publish", "reason": "far sites"})

@@ -42,13 +42,13 @@ class CalendarForm:
     def of_posted(cls, form: FormData) -> CalendarForm:
         """Return the form as it was posted."""
         week = {weekday: text(form, f"day-{weekday}")[:TEXT_MAX] for weekday in WEEKDAYS}
-        return cls(*(text(form, name)[:TEXT_MAX] for name in _NAMES), week)
+        return cls(*(text(form, name)[:TEXT_MAX] for name in _NAMES), week=week)
 
     @classmethod
     def of_typed(cls, filled: Typed) -> CalendarForm:
         """Return the form as it was typed into a page that refused it."""
         week = {weekday: filled.values.get(f"day-{weekday}", "")[:TEXT_MAX] for weekday in WEEKDAYS}
-        return cls(*(filled.values.get(name, "")[:TEXT_MAX] for name in _NAMES), week)
+        return cls(*(filled.values.get(name, "")[:TEXT_MAX] for name in _NAMES), week=week)
 
     def body(self) -> dict[str, object]:
         """Return it as the API takes a calendar; what is no stretch of time is handed on as it came."""

@@ -55,6 +55,7 @@ WEEKDAYS = (
     N_("Saturday"),
     N_("Sunday"),
 )
+SHORT_WEEKDAYS = (N_("Mon"), N_("Tue"), N_("Wed"), N_("Thu"), N_("Fri"), N_("Sat"), N_("Sun"))
 
 
 def certificate_state(certificate: CertificateRow, day: date) -> str:

@@ -41,6 +41,8 @@ def a_staffed_house(site: Site) -> Actor:
         calendar_book.change_calendar(
             connection, row, calendar_book.wanted_with(connection, row, {"country": "CN"}), NOW
         )
+        row = calendar_book.calendar_row(connection, "weekdays", hold=True)
+        assert row is not None
         calendar_book.enter_day(connection, row, today + 5 * DAY, working=False, name="Stocktaking", now=NOW)
         connection.execute("update calendar set official_until = '2026-04-01'")
         connection.execute("insert into site_director values ('plant-1', 4)")
