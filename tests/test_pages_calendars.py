@@ -169,6 +169,15 @@ def test_who_may_not_change_a_calendar_is_offered_nothing_and_refused(console):
     assert special(console) == {}
 
 
+def test_a_supervisor_changes_no_calendar_of_the_own_site_either(console):
+    with console.reader(console.house.supervisor) as browser:
+        assert "Enter a special day" not in browser.get("/calendars/weekdays").text
+        day = {"day": "2026-05-01", "working": "false", "name": "Labour day"}
+        assert browser.post("/calendars/weekdays/days", data=day).status_code == 403
+        assert browser.post("/calendars/weekdays", data={**FORM, "version": "1"}).status_code == 403
+    assert (version(console), special(console)) == (1, {})
+
+
 def test_the_form_keeps_what_is_no_time():
     form = CalendarForm(name="x", time_zone="UTC", week={1: "always"})
     assert form.body()["segments"] == [{"weekday": 1, "starts": "always", "ends": ""}]

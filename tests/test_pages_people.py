@@ -51,7 +51,7 @@ def a_rota(first: int, second: int) -> shifts.NewRota:
         team_id=1,
         name="Nights",
         time_zone="Asia/Shanghai",
-        first_day=date(2026, 3, 2),
+        first_day=date(2026, 2, 28),
         last_day=None,
         cycle_days=2,
         on_call=True,
@@ -81,7 +81,9 @@ def test_the_list_tells_who_is_at_work_and_why_others_are_not(console):
         page = browser.get("/people").text
         for told in ("Near", "On shift", "Far", "Unskilled", "Absent", "Far stands in", "mechanical", "Crew"):
             assert told in page, told
-        assert "stands in for Unskilled" in page
+        rows = {name: page.split(f">{name}</a>", 1)[1].split("</tr>", 1)[0] for name in ("Far", "Unskilled")}
+        assert "stands in for Unskilled" in rows["Far"]
+        assert "stands in for" not in rows["Unskilled"]
         assert "without a plan: at work while on duty" in page, "the supervisor has no plan"
         crew_only = browser.get("/people?team=1").text.split("<table", 1)[1]
         assert "Near</a>" in crew_only
@@ -115,9 +117,12 @@ def test_everybody_is_told_to_be_at_work_as_dispatch_has_it(console):
     }
     seen = set()
     with console.pool.connection() as connection:
-        connection.execute("update person set on_duty = false where login = 'unskilled'")
         for hours in range(0, 72, 5):
             now = NOW + hours * HOUR
+            # On duty and without a plan, the absent one would be at work: so the delegate is.
+            on_duty = hours < 12 or hours > 60
+            connection.execute("update person set on_duty = %s where login = 'unskilled'", (on_duty,))
+            connection.execute("update person set on_duty = %s where login = 'near'", (hours != 70,))
             known = {one.id: one for one in crew.people_now(connection, now, sites=None)}
             for engineer in engineers(connection, now):
                 person = known[engineer.person_id]
@@ -132,10 +137,11 @@ def test_everybody_is_told_to_be_at_work_as_dispatch_has_it(console):
 def test_the_plan_of_a_span_says_what_the_database_says_of_every_moment(console):
     a_crew(console)
     with console.pool.connection() as connection:
-        spans = crew.plan_between(connection, NOW, NOW + 8 * DAY, sites=None)
-        assert spans
+        start = NOW - 6 * HOUR  # in the night: who began on the day before is at work
+        spans = crew.plan_between(connection, start, start + 8 * DAY, sites=None)
+        assert spans[0].starts_at < start
         for hours in range(0, 8 * 24, 3):
-            now = NOW + hours * HOUR
+            now = start + hours * HOUR
             expected = {
                 (row[0], row[1])
                 for row in connection.execute("select person_id, on_call from at_work(%s)", (now,)).fetchall()
