@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from api.languages import Language
+from api.pages.forms_of_crew import CREW_FORMS
 from api.pages.forms_of_details import DETAIL_FORMS
 from api.pages.forms_of_refusals import REFUSAL_FORMS
 from api.pages.forms_of_settings import SETTING_FORMS
@@ -21,8 +22,8 @@ from domain.refusals import REFUSALS, Refused
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Whose refusals the pages of predictions, devices, quarantine, feeds, tables, adoption, broker access and backtests
-# show.
+# Whose refusals the pages of predictions, devices, quarantine, feeds, tables, adoption, broker access, backtests,
+# people, plans, calendars and dispatch rules show.
 PLACES = (
     "api/adoption_schemas.py", "api/backtest_labels.py", "api/bearing_schemas.py", "api/dependencies.py",
     "api/files.py", "api/identity.py", "api/quarantine_schemas.py",
@@ -45,6 +46,12 @@ PLACES = (
     "storage/importers.py", "storage/importing.py", "storage/prediction_decisions.py",
     "storage/quarantine.py", "storage/register_files.py",
     "storage/register_import.py", "storage/reviews.py", "storage/sites.py",
+    "api/calendar_schemas.py", "api/people_tables.py", "api/pages/calendars.py", "api/pages/dispatch.py",
+    "api/pages/people.py", "api/pages/people_files.py", "api/pages/person.py", "api/pages/shift_plan.py",
+    "api/pages/teams.py", "api/routes/calendars.py", "api/routes/dispatch.py", "api/routes/people.py",
+    "api/routes/people_import.py", "api/routes/qualifications.py", "api/routes/shifts.py", "domain/official_days.py",
+    "storage/calendar_book.py", "storage/dispatch_rules.py", "storage/people_import.py", "storage/qualifications.py",
+    "storage/shifts.py",
 )  # fmt: skip
 # Calls that make a refusal, or say something of a message, a field or a cell: whatever text they are given is shown.
 MAKERS = {
@@ -187,7 +194,7 @@ def test_a_refusal_that_can_be_said_needs_no_general_words() -> None:
 
 
 def test_no_form_stands_twice_or_has_a_place_twice() -> None:
-    forms = [*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS]
+    forms = [*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS, *CREW_FORMS]
     assert len(forms) == len(set(forms))
     for form in forms:
         places = re.findall(r"\{\w+\}", form)

@@ -46,6 +46,10 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "flood": N_("Flood of alarms"),
         "learning": N_("Learning from closures"),
         "trust": N_("Trust in rules"),
+        "hard": N_("Hard rules"),
+        "weights": N_("Weights of the score"),
+        "soft": N_("From when on a part of the score counts in full"),
+        "fallback": N_("Nobody fits"),
         "": N_("Values"),
     }
 )
@@ -122,6 +126,45 @@ FIELDS: Mapping[str, FieldWords] = MappingProxyType(
             N_("Rest of a dismissed proposal"),
             N_("days"),
             N_("A proposal to order is not made again for so long, unless more pieces are short."),
+        ),
+        "hard.least_level": FieldWords(N_("Least level"), "", N_("A skill counts from this level on, of 1 to 5.")),
+        "hard.load_limit": FieldWords(
+            N_("Open tickets at most"),
+            N_("tickets"),
+            N_("Who has so many is sent to none. A person's own limit may be lower, never higher."),
+        ),
+        "hard.on_call_priority": FieldWords(
+            N_("On call goes up to"),
+            "",
+            N_("Who is only on call is sent to tickets up to this priority: 1 means P0 and P1."),
+        ),
+        "weights.distance": FieldWords(N_("Weight of the distance"), "", N_("How near the engineer's place is.")),
+        "weights.load": FieldWords(N_("Weight of free capacity"), "", N_("How few open tickets the engineer has.")),
+        "weights.skill": FieldWords(N_("Weight of skill"), "", N_("How high the levels in the skills asked are.")),
+        "weights.first_time_fix": FieldWords(
+            N_("Weight of repairs that held"), "", N_("How often repairs on this type held at the first attempt.")
+        ),
+        "weights.same_fault": FieldWords(
+            N_("Weight of the same fault"), "", N_("Whether the engineer handled this failure mode lately.")
+        ),
+        "weights.continuity": FieldWords(
+            N_("Weight of knowing the asset"), "", N_("Whether the engineer closed the asset's newest ticket.")
+        ),
+        "soft.near_km": FieldWords(N_("Near"), N_("km"), N_("At this distance the part for distance is one half.")),
+        "soft.bonus_from": FieldWords(
+            N_("Repairs that held, in full from"), "", N_("A share from this on counts as all of them.")
+        ),
+        "soft.same_fault_h": FieldWords(N_("The same fault within"), N_("hours"), N_("Longer ago, it counts nothing.")),
+        "fallback.fallback_after_s": FieldWords(
+            N_("Fallback after"),
+            N_("seconds"),
+            N_("Then the last engineer who closed the same kind goes, else the team's lead."),
+        ),
+        "fallback.urgent_fallback_after_s": FieldWords(
+            N_("Fallback after, when urgent"), N_("seconds"), N_("The same for what people on call go to.")
+        ),
+        "fallback.remind_every_s": FieldWords(
+            N_("Remind supervisors every"), N_("seconds"), N_("As long as nobody goes.")
         ),
     }
 )

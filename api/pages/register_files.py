@@ -6,7 +6,7 @@ import base64
 import binascii
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 from uuid import UUID
@@ -17,7 +17,10 @@ from starlette.datastructures import FormData
 
 from api.boundary import ATTACHMENT_BYTES_LIMIT, UPLOAD_LIMIT
 from api.dependencies import ChangeRegister, Database, Now, ReadRegisterFiles
+from api.dispatch_schemas import PeopleImportReport
+from api.i18n import N_
 from api.identity import Caller
+from api.pages import words
 from api.pages.access import may
 from api.pages.assets import AssetId, asset_page
 from api.pages.forms import PostedForm, text, uploaded
@@ -44,13 +47,35 @@ LargeForm = Annotated[FormData, Depends(_read_large_form)]
 
 
 @dataclass(frozen=True, slots=True)
+class ImportWords:
+    """What the page of imports says for one noun of the API: messages, and where its forms go."""
+
+    noun: str
+    address: str
+    title: str
+    done: str
+    tables: Mapping[str, str]
+    exports: bool
+
+
+REGISTER = ImportWords(
+    "register",
+    "/register/import",
+    N_("Import and export"),
+    N_("The table is in the register."),
+    words.TABLES,
+    exports=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Looked:
     """What came of a look at a table, or of its import: a report, or the errors of its cells."""
 
-    kind: ImportKind
+    kind: str
     file_name: str = ""
     carried: str = ""
-    report: ImportReport | None = None
+    report: ImportReport | PeopleImportReport | None = None
     errors: Sequence[Mapping[str, object]] = ()
     error_count: int = 0
 
@@ -68,22 +93,31 @@ def look_or_import(
     """Say what a table would do, or import one that was looked at before."""
     asked = text(form, "kind")
     kind = ImportKind(asked) if asked in set(ImportKind) else ImportKind.ASSETS
+
+    def read(table: UploadFile, dry_run: bool) -> ImportReport:
+        return register_import.import_table(kind, caller, table, database, now, dry_run=dry_run)
+
+    return _import_page(request, caller, *looked_at(form, kind, read))
+
+
+def looked_at(
+    form: FormData, kind: str, read: Callable[[UploadFile, bool], ImportReport | PeopleImportReport]
+) -> tuple[Looked, Refused | None]:
+    """Look at the table of a form, or import it: ``read`` takes a table, and whether it is only looked at."""
     is_import = text(form, "step") == "import"
     file_name = text(form, "file_name")
     try:
         file = uploaded(form)
         content = _unpacked(text(form, "carried")) if file is None else file.file.read()
         file_name = file_name if file is None else (file.filename or "")[:120]
-        table = UploadFile(io.BytesIO(content), filename=file_name)
-        report = register_import.import_table(kind, caller, table, database, now, dry_run=not is_import)
+        report = read(UploadFile(io.BytesIO(content), filename=file_name), not is_import)
     except RefusedWith as refusal:
         errors = cast(Sequence[Mapping[str, object]], refusal.members.get("errors", ()))
         count = cast(int, refusal.members.get("error_count", 0))
-        return _import_page(request, caller, Looked(kind, file_name, errors=errors, error_count=count), refusal)
+        return Looked(kind, file_name, errors=errors, error_count=count), refusal
     except Refused as refusal:
-        return _import_page(request, caller, Looked(kind, file_name), refusal)
-    carried = "" if is_import else _packed(content)
-    return _import_page(request, caller, Looked(kind, file_name, carried, report))
+        return Looked(kind, file_name), refusal
+    return Looked(kind, file_name, "" if is_import else _packed(content), report), None
 
 
 @router.post("/assets/{asset_id}/files")
@@ -114,6 +148,7 @@ def _import_page(request: Request, caller: Caller, looked: Looked, refusal: Refu
     framed = frame(request, caller.person, "assets", here="/register/import")
     context = {
         "kinds": list(ImportKind),
+        "imported": REGISTER,
         "looked": looked,
         "may_import": may(caller.person, Action.CHANGE_REGISTER),
         "refusal": shown(refusal, framed.language) if refusal is not None else None,

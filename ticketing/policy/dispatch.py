@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from ticketing.policy.reading import PolicyTable, invalid_policy
 
@@ -56,20 +58,37 @@ class DispatchPolicy:
     weights: Weights
 
 
+# The least and the most that each number may be; a form shows the same.
+WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "least_level": (1, 5),
+        "load_limit": (1, 50),
+        "on_call_priority": (0, 4),
+        "same_fault_h": (1, 720),
+        "fallback_after_s": (0, 604_800),
+        "urgent_fallback_after_s": (0, 604_800),
+        "remind_every_s": (60, 604_800),
+    }
+)
+NUMBERS: Mapping[str, tuple[float, float]] = MappingProxyType({"near_km": (0.1, 20_000.0), "bonus_from": (0.0, 1.0)})
+WEIGHTS = ("distance", "load", "skill", "first_time_fix", "same_fault", "continuity")
+WEIGHT_LIMITS = (0.0, 1_000.0)
+
+
 def read_dispatch(table: PolicyTable) -> DispatchPolicy:
     """Return limits and weights; at least one weight counts."""
     weights = table.table("weights")
     found = DispatchPolicy(
         skills=SkillRule(table.choice("skills", tuple(SkillRule))),
-        least_level=table.integer("least_level", 1, 5),
-        load_limit=table.integer("load_limit", 1, 50),
-        near_km=table.number("near_km", 0.1, 20_000.0),
-        on_call_priority=table.integer("on_call_priority", 0, 4),
-        bonus_from=table.number("bonus_from", 0.0, 1.0),
-        same_fault_h=table.integer("same_fault_h", 1, 720),
-        fallback_after_s=table.integer("fallback_after_s", 0, 604_800),
-        urgent_fallback_after_s=table.integer("urgent_fallback_after_s", 0, 604_800),
-        remind_every_s=table.integer("remind_every_s", 60, 604_800),
+        least_level=_whole(table, "least_level"),
+        load_limit=_whole(table, "load_limit"),
+        near_km=_number(table, "near_km"),
+        on_call_priority=_whole(table, "on_call_priority"),
+        bonus_from=_number(table, "bonus_from"),
+        same_fault_h=_whole(table, "same_fault_h"),
+        fallback_after_s=_whole(table, "fallback_after_s"),
+        urgent_fallback_after_s=_whole(table, "urgent_fallback_after_s"),
+        remind_every_s=_whole(table, "remind_every_s"),
         weights=_read_weights(weights),
     )
     table.finish()
@@ -77,9 +96,16 @@ def read_dispatch(table: PolicyTable) -> DispatchPolicy:
 
 
 def _read_weights(table: PolicyTable) -> Weights:
-    names = ("distance", "load", "skill", "first_time_fix", "same_fault", "continuity")
-    found = Weights(**{name: table.number(name, 0.0, 1_000.0) for name in names})
+    found = Weights(**{name: table.number(name, *WEIGHT_LIMITS) for name in WEIGHTS})
     if found.total <= 0:
         raise invalid_policy(table.path, "at least one weight above 0", "all 0")
     table.finish()
     return found
+
+
+def _whole(table: PolicyTable, name: str) -> int:
+    return table.integer(name, *WHOLE_NUMBERS[name])
+
+
+def _number(table: PolicyTable, name: str) -> float:
+    return table.number(name, *NUMBERS[name])
