@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from api import i18n
 from api.languages import Language
 from api.pages.forms_of_details import DETAIL_FORMS
+from api.pages.forms_of_intake import INTAKE_FORMS
 from api.pages.forms_of_refusals import REFUSAL_FORMS
 from api.pages.forms_of_settings import SETTING_FORMS
 
@@ -110,7 +111,9 @@ def _is_bare(text: str) -> bool:
 @cache
 def _forms() -> Sequence[_Form]:
     """Return all forms; the one that says most comes first, so that a general form never hides a closer one."""
-    forms = [_form(message) for message in dict.fromkeys((*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS))]
+    forms = [
+        _form(message) for message in dict.fromkeys((*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS, *INTAKE_FORMS))
+    ]
     return sorted(forms, key=lambda form: (-sum(map(len, form.fixed)), form.message))
 
 
