@@ -242,7 +242,11 @@ def test_sent_twice_it_is_one_ticket(plated):
         browser.post("/report/what", data={"title": "Motor howls", "version": "1", "go": "next"})
         page = browser.get("/report?step=send").text
         answers = [browser.post("/report/send", data={"version": version_in(page)}) for _ in range(2)]
-    assert [one.headers["location"] for one in answers] == ["/tickets/P000001", "/"]
+        assert [one.headers["location"] for one in answers] == ["/tickets/P000001", "/"]
+        # Two clicks at once: the second still finds the draft, as it was.
+        browser.post("/report/where", data=WHERE)
+        browser.post("/report/what", data={"title": "Motor howls", "version": "1", "go": "next"})
+        assert browser.post("/report/send", data={"version": "2"}).headers["location"] == "/tickets/P000001"
     assert codes(plated) == ["P000001"]
 
 

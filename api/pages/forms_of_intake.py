@@ -36,6 +36,8 @@ INTAKE_FORMS: Sequence[str] = (
     N_("limits in order, both of them finite"),
     N_("a unit with the limits of a reading"),
     N_("limits without a unit"),
+    N_("an asset"),
+    N_("It was rejected, lapsed or closed meanwhile."),
     N_("Check the asset's id."),
     N_("the serial number of an asset"),
     N_("Check the nameplate, or name the asset by its id."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from urllib.parse import urlencode
 
 from starlette.datastructures import FormData
@@ -68,26 +68,42 @@ class TypedReport:
     @classmethod
     def of_kept(cls, kept: Mapping[str, object]) -> TypedReport:
         """Return the report as a draft keeps it."""
-        told = {name: kept[name] for name in (*_WHERE, *_WHAT) if isinstance(kept.get(name), str)}
-        lines = {name: lines_kept(kept.get(name), columns) for name, columns in _LINES.items()}
-        return cls(**{name: str(value) for name, value in told.items()}, **lines)
+        told = {name: str(kept[name]) for name in (*_WHERE, *_WHAT) if isinstance(kept.get(name), str)}
+        return cls().given(told, {name: lines_kept(kept.get(name), columns) for name, columns in _LINES.items()})
 
     @classmethod
     def of_request(cls, told: Mapping[str, object]) -> TypedReport:
         """Return the report that a refused request asked for, as far as it can be read."""
-        said = {name: _as_text(told[name]) for name in (*_WHERE, *_WHAT) if name in told}
-        lines = {name: _lines_asked(told.get(name), columns) for name, columns in _LINES.items()}
-        return cls(**{**said, "kind": said.get("kind") or "corrective"}, **lines)
+        said = {name: _as_text(told[name]) for name in (*_WHERE, *_WHAT) if told.get(name) is not None}
+        return cls().given(said, {name: _lines_asked(told.get(name), columns) for name, columns in _LINES.items()})
 
     def with_where(self, form: FormData) -> TypedReport:
         """Return it with what the first step says."""
-        return replace(self, **{name: _line(form, name) for name in _WHERE if name in form})
+        return self.given({name: _line(form, name) for name in _WHERE if name in form}, {})
 
     def with_what(self, form: FormData) -> TypedReport:
         """Return it with what the second step says; a box that is not ticked says no, lines not shown stay."""
         told = {name: _line(form, name) for name in _WHAT if name in form or name == "line_stopped"}
         shown = {part for part in text(form, "shown").split() if part in _LINES}
-        return replace(self, **told, **{name: lines_of(form, name, _LINES[name]) for name in shown})
+        return self.given(told, {name: lines_of(form, name, _LINES[name]) for name in shown})
+
+    def given(self, texts: Mapping[str, str], lines: Mapping[str, Sequence[Line]]) -> TypedReport:
+        """Return it with these fields in the place of its own."""
+        return TypedReport(
+            site=texts.get("site", self.site),
+            tag=texts.get("tag", self.tag),
+            serial_number=texts.get("serial_number", self.serial_number),
+            kind=texts.get("kind", self.kind),
+            title=texts.get("title", self.title),
+            description=texts.get("description", self.description),
+            failure_mode=texts.get("failure_mode", self.failure_mode),
+            line_stopped=texts.get("line_stopped", self.line_stopped),
+            requester_id=texts.get("requester_id", self.requester_id),
+            team_id=texts.get("team_id", self.team_id),
+            tasks=lines.get("tasks", self.tasks),
+            operations=lines.get("operations", self.operations),
+            bill=lines.get("bill", self.bill),
+        )
 
     def draft(self) -> dict[str, object]:
         """Return it as a draft keeps it."""

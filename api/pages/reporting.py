@@ -14,8 +14,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from psycopg import Connection
 
-from api.dependencies import Database, LanguageAsked, Now, ReportFault
-from api.identity import Caller
+from api.dependencies import Database, LanguageAsked, Now, ReadTickets, ReportFault
+from api.identity import Caller, permitted
 from api.intake_schemas import DraftBody, DraftShape, NewReport
 from api.pages.access import may
 from api.pages.forms import PostedForm, body_of, text, whole_number
@@ -42,7 +42,7 @@ KEPT = "/report?kept=1"
 @router.get("/report")
 def show_report(
     request: Request,
-    caller: ReportFault,
+    reader: ReadTickets,
     database: Database,
     now: Now,
     draft: Annotated[str, Query(max_length=64)] = "",
@@ -51,6 +51,7 @@ def show_report(
     kept: Annotated[int, Query(ge=0, le=1)] = 0,
 ) -> Response:
     """Show a step of a report, filled in as far as its draft goes."""
+    caller = permitted(reader.person, Action.REPORT_FAULT, reader.channel)
     source = Source.of(draft if asset is None else f"report.asset-{asset}")
     if step in (WHAT, SEND) and _draft_of(database, caller, source, now) is None:
         return RedirectResponse(source.address(), status_code=303)
@@ -118,9 +119,9 @@ def send(
         _keep_refused(database, caller, refusal, told, site_id, now)
         return _report_page(request, caller, database, now, source, SEND, refusal=refusal)
     _forget_draft(database, caller, source)
-    repeated = isinstance(answer, JSONResponse)
-    code = json.loads(bytes(answer.body))["ticket"]["code"] if repeated else answer.ticket.code
-    return RedirectResponse(f"/tickets/{code}", status_code=303)
+    if isinstance(answer, JSONResponse):
+        return RedirectResponse(f"/tickets/{json.loads(bytes(answer.body))['ticket']['code']}", status_code=303)
+    return RedirectResponse(f"/tickets/{answer.ticket.code}", status_code=303)
 
 
 @router.post("/report/discard")
