@@ -99,6 +99,20 @@ def test_an_article_out_of_use_is_found_no_more_and_changed_no_more(written):
         assert browser.post(f"/articles/{key}", data={**NEW, "version": "2"}).status_code == 409
 
 
+def test_a_page_holds_fifty_and_leads_to_the_older_ones(console):
+    with console.pool.connection() as connection:
+        keys = [
+            add_article(connection, ArticleText(f"A{one}", "甲", "", "", "motor", None), person_id=1, now=NOW)
+            for one in range(51)
+        ]
+    with console.reader(console.house.requester) as browser:
+        page = browser.get("/articles?asset_type=motor").text
+        assert page.count('class="link"') == 50
+        address = f"/articles?before={keys[1]}&amp;asset_type=motor"
+        assert f'href="{address}"' in page
+        assert f'href="/articles/{keys[0]}"' in browser.get(address.replace("&amp;", "&")).text
+
+
 def test_engineers_and_requesters_write_nothing(written):
     console, key = written
     for actor in (console.house.near, console.house.requester):

@@ -113,6 +113,17 @@ def test_refused_requests_are_for_those_who_lead_at_the_site(refused):
     assert row.settled_at is None
 
 
+def test_a_page_holds_fifty_and_leads_to_the_older_ones(console):
+    keys = [keep(console, f"{{{number}") for number in range(51)]
+    with console.reader(console.house.supervisor) as browser:
+        page = browser.get("/intake").text
+        assert page.count('class="link"') == 50
+        assert f'href="/intake?before={keys[1]}"' in page
+        older = browser.get(f"/intake?before={keys[1]}").text
+    assert f'href="/intake/{keys[0]}"' in older
+    assert "Older requests" not in older
+
+
 def test_an_empty_list_says_so(console):
     with console.reader(console.house.supervisor) as browser:
         assert "No refused request waits" in browser.get("/intake").text
