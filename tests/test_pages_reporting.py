@@ -318,6 +318,20 @@ def test_the_list_of_tickets_leads_to_it_in_both_languages(console):
             assert browser.get("/report").status_code == 200
 
 
+def test_characters_that_no_database_holds_break_no_step(plated):
+    with plated.reader(plated.house.near) as browser:
+        assert browser.post("/report/where", data={**WHERE, "tag": "M-1\0"}).status_code == 303
+        told = {"title": "Howls\0", "description": "a\r\nb\0", "shown": "tasks", "tasks:0:text_en": "x\0"}
+        assert browser.post("/report/what", data={**told, "version": "1", "go": "next"}).status_code == 303
+        page = browser.get("/report?step=send").text
+        assert (
+            browser.post("/report/send", data={"version": version_in(page)}).headers["location"] == "/tickets/P000001"
+        )
+    with plated.pool.connection() as connection:
+        ticket = ticket_detail(connection, "P000001", actor=plated.house.supervisor, now=NOW).ticket
+    assert (ticket.title_en, ticket.description) == ("Howls", "a\nb")
+
+
 def test_a_draft_under_a_made_up_name_is_the_menus_own(plated):
     with plated.reader(plated.house.near) as browser:
         for name in ("report.other-1", "x", "report.asset-0", "<script>"):

@@ -137,6 +137,24 @@ def test_more_lines_are_shown_and_nothing_is_saved(made):
     assert one.version == 1
 
 
+def test_a_checklist_of_a_hundred_whole_lines_fits_and_one_more_is_refused_with_nothing_lost(made):
+    console, schedule_id = made
+
+    def lines(count: int) -> dict[str, str]:
+        columns = {"text_en": "Check", "text_zh": "检查", "unit": "g", "low_limit": "1", "high_limit": "2"}
+        columns["opens_ticket"] = "yes"
+        return {f"tasks:{one}:{name}": value for one in range(count) for name, value in columns.items()}
+
+    told = {"title_en": "Long", "version": "1", "go": "save"}
+    with console.reader(console.house.planner) as browser:
+        refused = browser.post(f"/schedules/{schedule_id}/work", data={**told, **lines(101)})
+        assert refused.status_code == 422
+        assert refused.text.count(':text_zh"') == 101
+        assert browser.post(f"/schedules/{schedule_id}/work", data={**told, **lines(100)}).status_code == 303
+        assert browser.get(f"/schedules/{schedule_id}").text.count(':text_zh"') == 100
+    assert len(the_schedules(console)[0].checklist) == 100
+
+
 def test_what_is_to_be_done_is_changed_once_for_each_version_that_was_read(made):
     console, schedule_id = made
     told = {"title_en": "Grease well", "tasks:0:text_zh": "加足", "version": "1", "go": "save"}
