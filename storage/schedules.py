@@ -221,7 +221,7 @@ def _by_calendar(connection: Connection, look: _Look, now: datetime) -> _Found:
     calendar = read_calendar(connection, look.calendar_id)
     zone = ZoneInfo(calendar.time_zone)
     today = now.astimezone(zone).date()
-    is_working = _working_days(calendar, zone)
+    is_working = working_days(calendar, zone)
     if look.is_under_way:
         past = rounds_past(plan, look.next_number, today, is_working)
         return _Found(opens=False, due_on=None, missed=past, next_number=look.next_number + past, meter=None)
@@ -304,7 +304,7 @@ def _save(connection: Connection, look: _Look, found: _Found, now: datetime) -> 
     connection.execute(QUERIES["save_look"], told)
 
 
-def _working_days(calendar: WorkingCalendar, zone: ZoneInfo) -> Callable[[date], bool]:
+def working_days(calendar: WorkingCalendar, zone: ZoneInfo) -> Callable[[date], bool]:
     """Return whether anybody works on a day of the calendar's zone."""
 
     def is_working(day: date) -> bool:

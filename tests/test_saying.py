@@ -11,13 +11,9 @@ from pathlib import Path
 import pytest
 
 from api.languages import Language
-from api.pages.forms_of_crew import CREW_FORMS
-from api.pages.forms_of_details import DETAIL_FORMS
-from api.pages.forms_of_refusals import REFUSAL_FORMS
-from api.pages.forms_of_settings import SETTING_FORMS
 from api.pages.general_refusals import GENERAL
 from api.pages.rendering import shown
-from api.pages.saying import SENTENCE_MAX, cell_said, said, specifics
+from api.pages.saying import FORMS, SENTENCE_MAX, cell_said, said, specifics
 from domain.refusals import REFUSALS, Refused
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -37,6 +33,11 @@ PLACES = (
     "api/routes/backtests.py", "api/routes/device_credentials.py", "api/routes/devices.py", "api/routes/feeds.py",
     "api/routes/bearings.py", "api/routes/health.py", "api/routes/policies.py", "api/routes/regimes.py",
     "api/routes/quarantine.py", "api/routes/register_files.py", "api/routes/register_import.py",
+    "api/routes/articles.py", "api/routes/drafts.py", "api/routes/intake.py", "api/routes/priorities.py",
+    "api/routes/schedules.py", "api/pages/reporting.py", "api/pages/report_view.py", "api/pages/refused_requests.py",
+    "storage/articles.py", "storage/critical_windows.py", "storage/drafts.py", "storage/intake.py",
+    "storage/intaking/records.py", "storage/intaking/refusals.py", "storage/priority_control.py",
+    "storage/schedules.py", "ticketing/critical_windows.py", "ticketing/intake.py",
     "api/routes/unknown_devices.py", "detectors/bearings.py", "detectors/parameters.py",
     "detectors/rules.py", "domain/regimes.py",
     "domain/broker_grants.py", "domain/topic_filters.py", "runtime/dialects.py",
@@ -58,7 +59,7 @@ MAKERS = {
     "Refused", "Unusable", "UnknownDevices", "WrongCell", "Unreadable", "TooManyDaysError", "ValueError",
     "unknown", "invalid", "complain", "add", "note", "matching", "_bad", "_broken", "_in_use", "_invalid",
     "_leave", "_no_json", "_refuse_with_ticket", "_refused", "_take", "_tell", "_too_large", "_unknown", "_unread",
-    "_unsupported", "_wrong_shape", "require_every_site",
+    "_stale", "_unsupported", "_wrong_shape", "require_every_site",
 }  # fmt: skip
 # Names of refusals, of fields and of other things that are no sentences, by the call and the place of the argument.
 NO_SENTENCES = {
@@ -194,8 +195,7 @@ def test_a_refusal_that_can_be_said_needs_no_general_words() -> None:
 
 
 def test_no_form_stands_twice_or_has_a_place_twice() -> None:
-    forms = [*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS, *CREW_FORMS]
-    assert len(forms) == len(set(forms))
-    for form in forms:
+    assert len(FORMS) == len(set(FORMS))
+    for form in FORMS:
         places = re.findall(r"\{\w+\}", form)
         assert len(places) == len(set(places)), form

@@ -20,7 +20,8 @@ from domain.refusals import Refused
 from ticketing.facts import FactType
 from ticketing.lifecycle import TABLE
 
-FIELDS_MAX = 400
+# A checklist of a hundred lines of six fields, and what stands around it.
+FIELDS_MAX = 700
 FILES_MAX = 1
 LINE_PREFIX = "lines:"
 ERRORS_SHOWN = 3

@@ -20,7 +20,7 @@ from api.dependencies import pool_of
 from api.i18n import N_
 from api.identity import channel_of, permitted
 from api.languages import COOKIE_NAME, QUERY_NAME, Language, preferred_language
-from api.pages import dispatch_words, times, words
+from api.pages import asking_words, dispatch_words, times, words
 from api.pages.access import MENU, MenuEntry, may
 from api.pages.general_refusals import GENERAL
 from api.pages.metric_words import quantity_of, unit_of
@@ -185,6 +185,7 @@ def _environment(language: Language) -> Environment:
     environment.globals.update(
         bundle=bundle,
         words=words,
+        asking_words=asking_words,
         dispatch_words=dispatch_words,
         languages=[(one, i18n.TAGS[one], i18n.OWN_NAMES[one]) for one in Language],
         tag=i18n.TAGS[language],

@@ -17,9 +17,11 @@ from api import i18n
 from api.languages import Language
 from api.pages.forms_of_crew import CREW_FORMS
 from api.pages.forms_of_details import DETAIL_FORMS
+from api.pages.forms_of_intake import INTAKE_FORMS
 from api.pages.forms_of_refusals import REFUSAL_FORMS
 from api.pages.forms_of_settings import SETTING_FORMS
 
+FORMS = (*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS, *CREW_FORMS, *INTAKE_FORMS)
 # A sentence longer than this is none that a rule wrote for a person.
 SENTENCE_MAX = 1_200
 DEPTH_MAX = 5
@@ -111,7 +113,7 @@ def _is_bare(text: str) -> bool:
 @cache
 def _forms() -> Sequence[_Form]:
     """Return all forms; the one that says most comes first, so that a general form never hides a closer one."""
-    forms = [_form(message) for message in dict.fromkeys((*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS, *CREW_FORMS))]
+    forms = [_form(message) for message in dict.fromkeys(FORMS)]
     return sorted(forms, key=lambda form: (-sum(map(len, form.fixed)), form.message))
 
 

@@ -15,11 +15,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from api.dependencies import Database, Now, ReadTickets, WorkOnTicket
 from api.identity import Caller
 from api.pages import confirmation_link
-from api.pages.access import sight_of
+from api.pages.access import may, sight_of
 from api.pages.forms import FRESH, PostedForm, Typed, facts_of, typed
 from api.pages.rendering import frame, page, shown
 from api.pages.ticket_view import ticket_context
 from api.pages.uploads import keep_upload
+from api.permissions import Action
 from api.problems import STATUS_OF_KIND
 from api.routes.tickets import visible_ticket
 from domain.refusals import REFUSALS, Refused
@@ -83,7 +84,7 @@ def list_tickets(
     more = wanted.query(rows[PAGE_SIZE - 1].id) if len(rows) > PAGE_SIZE else None
     roles = sorted({held.role.value for held in caller.person.roles})
     context = {"tickets": rows[:PAGE_SIZE], "counts": counts, "zones": zones, "wanted": wanted, "more": more}
-    shown = {**context, "roles": roles, "frozen": frozen}
+    shown = {**context, "roles": roles, "frozen": frozen, "may_report": may(caller.person, Action.REPORT_FAULT)}
     return page(request, frame(request, caller.person, "tickets"), "tickets.html", shown)
 
 
