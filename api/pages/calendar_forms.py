@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from starlette.datastructures import FormData
@@ -16,7 +16,6 @@ WEEKDAYS = range(1, 8)
 _BETWEEN = re.compile(r"[\s,;，；、]+")
 _DASH = re.compile(r"\s*[-–—~～至]\s*")
 _SHORT_HOUR = re.compile(r"^\d:")
-_NAMES = ("name", "time_zone", "country", "subdivision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +40,20 @@ class CalendarForm:
     @classmethod
     def of_posted(cls, form: FormData) -> CalendarForm:
         """Return the form as it was posted."""
-        week = {weekday: text(form, f"day-{weekday}")[:TEXT_MAX] for weekday in WEEKDAYS}
-        return cls(*(text(form, name)[:TEXT_MAX] for name in _NAMES), week=week)
+        return cls._read(lambda name: text(form, name))
 
     @classmethod
     def of_typed(cls, filled: Typed) -> CalendarForm:
         """Return the form as it was typed into a page that refused it."""
-        week = {weekday: filled.values.get(f"day-{weekday}", "")[:TEXT_MAX] for weekday in WEEKDAYS}
-        return cls(*(filled.values.get(name, "")[:TEXT_MAX] for name in _NAMES), week=week)
+        return cls._read(lambda name: filled.values.get(name, ""))
+
+    @classmethod
+    def _read(cls, field_of: Callable[[str], str]) -> CalendarForm:
+        name, time_zone, country, subdivision, *days = (
+            field_of(each)[:TEXT_MAX]
+            for each in ("name", "time_zone", "country", "subdivision", *(f"day-{weekday}" for weekday in WEEKDAYS))
+        )
+        return cls(name, time_zone, country, subdivision, dict(zip(WEEKDAYS, days, strict=True)))
 
     def body(self) -> dict[str, object]:
         """Return it as the API takes a calendar; what is no stretch of time is handed on as it came."""
