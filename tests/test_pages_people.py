@@ -423,6 +423,13 @@ def test_the_week_shows_shifts_rotas_and_who_is_away(console):
         page = browser.get("/shifts").text
         for told in ("Week of 2026-03-02", "09:00–17:00", "20:00–06:00", "On call", "Nights", "Near", "Far"):
             assert told in page, told
+        far = page.split(">Far</a>", 1)[1].split("</tr>", 1)[0]
+        monday, tuesday = re.findall(r"<td.*?</td>", far, re.DOTALL)[:2]
+        assert "…–06:00" in monday, "the night that began on Sunday only ends here"
+        assert "20:00–06:00" in tuesday
+        away = page.split(">Unskilled</a>", 1)[1].split("</tr>", 1)[0]
+        assert away.count("Absent") == 2, "from Monday to Tuesday morning"
+        assert "Far stands in" in away
         assert "Plan a shift" not in page, "engineers plan nothing"
         assert "Week of 2026-03-09" in browser.get("/shifts?week=2026-03-11").text
         assert "Week of 2026-03-02" in browser.get("/shifts?week=soon").text

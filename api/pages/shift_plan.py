@@ -202,9 +202,12 @@ def _seen(week: str, site: str, team_id: int | None, zones: dict[str, str], now:
 
 
 def _weeks(seen: Seen, spans: Sequence[PlannedSpan], absences: Sequence[Absence]) -> list[PersonWeek]:
-    """Return a row for everybody who is planned; what began before the week stands on its Monday."""
+    """Return a row for everybody who is planned or away; what began before the week stands on its Monday."""
     zone = ZoneInfo(seen.zone)
     names = {one.person_id: one.name for one in spans}
+    if not seen.site and seen.team_id is None:
+        # An absence tells neither team nor site: with a filter, only who is planned is shown.
+        names |= {one.person_id: one.person_name for one in absences if one.starts_at < seen.until}
     by_day: dict[tuple[int, date], list[PlannedSpan]] = {}
     for one in spans:
         day = max(one.starts_at.astimezone(zone).date(), seen.monday)
