@@ -20,6 +20,7 @@ from api.pages import (
     failure_modes,
     feeds,
     gateways,
+    offers,
     parts,
     policies,
     predictions,
@@ -44,6 +45,7 @@ def routers() -> Sequence[APIRouter]:
     return (
         signing_in.router,
         tickets.router,
+        offers.router,
         predictions.router,
         failure_modes.router,
         alarms.router,

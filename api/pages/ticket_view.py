@@ -15,6 +15,7 @@ from api.identity import Caller
 from api.languages import Language
 from api.pages import timeline
 from api.pages.access import may
+from api.pages.ticket_life import life_of
 from api.pages.times import to_input
 from api.permissions import Action
 from storage import console, people, tickets
@@ -83,6 +84,7 @@ def ticket_context(
         names[person_id] = found.name if found else str(person_id)
     sees_signals = may(caller.person, Action.READ_SIGNALS, detail.ticket.site_id)
     works = may(caller.person, Action.WORK_ON_TICKET, detail.ticket.site_id)
+    steps = detail.next_steps if works else []
     return {
         "detail": detail,
         "zone": zone,
@@ -91,7 +93,8 @@ def ticket_context(
         "entries": timeline.entries(detail, timeline.Reader(language, zone, names, translate)),
         "waits_for": translate(_waits_for(detail)),
         "suggestions": _suggestions(detail, zone, now),
-        "steps": detail.next_steps if works else [],
+        "steps": steps,
+        **life_of(connection, caller, detail, steps, language, now),
         "may_attach": works and detail.ticket.state != "closed",
     }
 
@@ -99,14 +102,15 @@ def ticket_context(
 def _suggestions(detail: TicketDetail, zone: str, now: datetime) -> dict[str, str]:
     """Return what most people would type, so that they need not."""
     return {
-        "expected_response_at": to_input(_to_five_minutes(now + RESPONSE_SUGGESTED), zone),
-        "review_at": to_input(_to_five_minutes(now + REVIEW_SUGGESTED), zone),
+        "expected_response_at": to_input(to_five_minutes(now + RESPONSE_SUGGESTED), zone),
+        "review_at": to_input(to_five_minutes(now + REVIEW_SUGGESTED), zone),
         "found_failure_mode": detail.ticket.failure_mode or "",
         "number": next((str(task.number) for task in detail.tasks if task.done_at is None), ""),
     }
 
 
-def _to_five_minutes(moment: datetime) -> datetime:
+def to_five_minutes(moment: datetime) -> datetime:
+    """Return the next full five minutes: what people would type."""
     late = timedelta(minutes=moment.minute % 5, seconds=moment.second, microseconds=moment.microsecond)
     return moment - late + (timedelta(minutes=5) if late else timedelta(0))
 
