@@ -14,6 +14,7 @@ from api.languages import Language
 from api.pages.forms_of_details import DETAIL_FORMS
 from api.pages.forms_of_refusals import REFUSAL_FORMS
 from api.pages.forms_of_settings import SETTING_FORMS
+from api.pages.forms_of_tickets import TICKET_FORMS
 from api.pages.general_refusals import GENERAL
 from api.pages.rendering import shown
 from api.pages.saying import SENTENCE_MAX, cell_said, said, specifics
@@ -22,7 +23,7 @@ from domain.refusals import REFUSALS, Refused
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Whose refusals the pages of predictions, devices, quarantine, feeds, tables, adoption, broker access and backtests
-# show.
+# show, and those of the checks, operations, links and claims of tickets.
 PLACES = (
     "api/adoption_schemas.py", "api/backtest_labels.py", "api/bearing_schemas.py", "api/dependencies.py",
     "api/files.py", "api/identity.py", "api/quarantine_schemas.py",
@@ -45,6 +46,8 @@ PLACES = (
     "storage/importers.py", "storage/importing.py", "storage/prediction_decisions.py",
     "storage/quarantine.py", "storage/register_files.py",
     "storage/register_import.py", "storage/reviews.py", "storage/sites.py",
+    "storage/effects/checking.py", "storage/effects/freezing.py", "storage/effects/joining.py",
+    "storage/effects/producing.py", "storage/offers.py", "ticketing/checks.py", "ticketing/summaries.py",
 )  # fmt: skip
 # Calls that make a refusal, or say something of a message, a field or a cell: whatever text they are given is shown.
 MAKERS = {
@@ -187,7 +190,7 @@ def test_a_refusal_that_can_be_said_needs_no_general_words() -> None:
 
 
 def test_no_form_stands_twice_or_has_a_place_twice() -> None:
-    forms = [*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS]
+    forms = [*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS, *TICKET_FORMS]
     assert len(forms) == len(set(forms))
     for form in forms:
         places = re.findall(r"\{\w+\}", form)

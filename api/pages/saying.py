@@ -18,6 +18,7 @@ from api.languages import Language
 from api.pages.forms_of_details import DETAIL_FORMS
 from api.pages.forms_of_refusals import REFUSAL_FORMS
 from api.pages.forms_of_settings import SETTING_FORMS
+from api.pages.forms_of_tickets import TICKET_FORMS
 
 # A sentence longer than this is none that a rule wrote for a person.
 SENTENCE_MAX = 1_200
@@ -110,7 +111,8 @@ def _is_bare(text: str) -> bool:
 @cache
 def _forms() -> Sequence[_Form]:
     """Return all forms; the one that says most comes first, so that a general form never hides a closer one."""
-    forms = [_form(message) for message in dict.fromkeys((*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS))]
+    messages = dict.fromkeys((*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS, *TICKET_FORMS))
+    forms = [_form(message) for message in messages]
     return sorted(forms, key=lambda form: (-sum(map(len, form.fixed)), form.message))
 
 
