@@ -255,7 +255,7 @@ def test_a_ticket_that_came_back_says_so(console: Console) -> None:
         assert 'id="reopened"' not in page
         assert post(browser, code, "reopen", reason="It howls again")[0] == 303
         page = browser.get(f"/tickets/{code}").text
-        assert re.search(r'<dd id="reopened">1 times</dd>', page)
+        assert re.search(r'<dd id="reopened">1</dd>', page)
 
 
 def test_operations_go_in_order_and_somebody_else_checks_them(console: Console) -> None:

@@ -83,6 +83,11 @@ class ShownLadder:
     state: Word
     rungs: Sequence[Rung]
 
+    @property
+    def has_run(self) -> bool:
+        """Say whether a step of it was done."""
+        return any(rung.step.done_at is not None for rung in self.rungs)
+
 
 def life_of(
     connection: Connection,
@@ -95,9 +100,10 @@ def life_of(
     """Return what the template of a ticket needs to tell its life. Escalations are for the staff of the site."""
     is_staff = caller.is_staff_at(detail.ticket.site_id)
     ladders = [shown_ladder(one) for one in escalations_of(connection, detail.ticket.id)] if is_staff else []
+    ran = [one for one in ladders if one.has_run]
     # Steps whose form stands where its matter is shown.
     placed = {Command.COMPLETE_TASK.value: True}
-    placed[Command.ACKNOWLEDGE.value] = bool(ladders)
+    placed[Command.ACKNOWLEDGE.value] = bool(ran)
     placed[Command.RATE_HAND_OVER.value] = bool(detail.hand_overs)
     elsewhere = {step.command: step for step in steps if placed.get(step.command)}
     return {
@@ -110,7 +116,8 @@ def life_of(
         "past_holds": [hold for hold in detail.holds if hold.ended_at is not None],
         "asked": [AskedTask(task, _check(task).wants_reading) for task in detail.tasks],
         "lookups": [looked_up(one) for one in detail.lookups],
-        "ladders": ladders,
+        "ladders": ran[::-1],
+        "ladders_to_come": [one.ladder for one in ladders if not one.has_run and one.ladder.ended_at is None],
     }
 
 
