@@ -329,11 +329,13 @@ def test_an_escalation_tells_whom_it_told_and_is_acknowledged_there(console: Con
     with console.reader(house.requester) as browser:
         page = browser.get(f"/tickets/{code}").text
         assert "Rung 1" not in page
+        assert "Escalations to come" not in page
         assert browser.post(f"/tickets/{code}/steps/acknowledge", data={}).status_code == 403
     with console.reader(house.supervisor) as browser:
         part = section(browser.get(f"/tickets/{code}").text, "escalations")
         for told in ("Not accepted", "Rung 1", "Supervisor", "Goes on until somebody acknowledges"):
             assert told in part, told
+        assert "Escalations to come: 3" in section(browser.get(f"/tickets/{code}").text, "clocks")
         assert post(browser, code, "acknowledge", comment="I call Near")[0] == 303
         page = browser.get(f"/tickets/{code}").text
         assert "acknowledged by Supervisor" in section(page, "escalations")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from psycopg import Connection
 
-from api.dependencies import Database, LanguageAsked, Now, WorkOnTicket
+from api.dependencies import Database, LanguageAsked, Now, ReadTickets, WorkOnTicket
 from api.dispatch_schemas import ClaimBody
 from api.i18n import N_
 from api.identity import Caller
@@ -52,7 +52,7 @@ class ShownOffer:
 
 
 @router.get("/offers")
-def list_offers(request: Request, caller: WorkOnTicket, database: Database, now: Now) -> HTMLResponse:
+def list_offers(request: Request, caller: ReadTickets, database: Database, now: Now) -> HTMLResponse:
     """Show the best tickets for the reader, and what keeps the others away."""
     return _offers_page(request, caller, database, now)
 
@@ -94,7 +94,7 @@ def _offers_page(
     context = {
         "told": told,
         "offers": found,
-        "kept_away": {rule: KEPT_AWAY[rule] for rule in told.excluded},
+        "kept_away": {rule: KEPT_AWAY.get(rule, rule) for rule in told.excluded},
         "is_engineer": any(held.role is Role.ENGINEER for held in caller.person.roles),
         "typed": posted,
         "refusal": shown(refusal, framed.language) if refusal is not None else None,
