@@ -246,6 +246,19 @@ def test_tickets_are_linked_split_and_merged_by_forms_and_the_origin_is_shown(co
             assert told in part, told
 
 
+def test_the_timeline_leads_to_other_tickets_and_names_their_teams(console: Console) -> None:
+    code = a_ticket(console)
+    with console.pool.connection() as connection:
+        other = a_report(connection, console.house)
+        team_id = a_team(connection, "Electrical")
+        command(connection, code, "link", console.house.near, {"other": other, "kind": "related"})
+        command(connection, code, "split", console.house.near, {"title": "Winding is hot", "team_id": team_id})
+    with console.reader(console.house.near) as browser:
+        told = section(browser.get(f"/tickets/{code}").text, "timeline")
+    assert f'<dd><a class="code" href="/tickets/{other}">{other}</a></dd>' in told
+    assert "<dt>Team</dt><dd>Electrical</dd>" in told
+
+
 def test_a_ticket_that_came_back_says_so(console: Console) -> None:
     with console.pool.connection() as connection:
         code = a_device_ticket(connection, console.house)

@@ -20,6 +20,7 @@ from api.pages.times import to_input
 from api.permissions import Action
 from storage import console, people, tickets
 from storage.floods import flood_of_ticket
+from storage.hand_overs import teams_to_choose
 from storage.ticket_views import TicketDetail
 
 # More plots than this are no help; the rest are on the asset's page.
@@ -82,6 +83,8 @@ def ticket_context(
     for person_id in timeline.people_named(detail):
         found = people.person_by_id(connection, person_id)
         names[person_id] = found.name if found else str(person_id)
+    teams = dict(teams_to_choose(connection, detail.ticket.id))
+    reader = timeline.Reader(language, zone, names, teams, translate)
     sees_signals = may(caller.person, Action.READ_SIGNALS, detail.ticket.site_id)
     works = may(caller.person, Action.WORK_ON_TICKET, detail.ticket.site_id)
     steps = detail.next_steps if works else []
@@ -90,7 +93,7 @@ def ticket_context(
         "zone": zone,
         "plots": plots_of(connection, detail.findings) if sees_signals else [],
         "flood": flood_of_ticket(connection, code) if sees_signals else None,
-        "entries": timeline.entries(detail, timeline.Reader(language, zone, names, translate)),
+        "entries": timeline.entries(detail, reader),
         "waits_for": translate(_waits_for(detail)),
         "suggestions": _suggestions(detail, zone, now),
         "steps": steps,
