@@ -37,7 +37,10 @@ class WorkCounts:
 
 @dataclass(frozen=True, slots=True)
 class TicketRow:
-    """A ticket in the list. ``review_at`` is set while it is on hold; then no clock is shown."""
+    """A ticket in the list. ``review_at`` is set while it is on hold; then no clock is shown.
+
+    ``flag`` is yellow or red while nothing effective has been done for days (SPEC N1).
+    """
 
     id: UUID
     code: str
@@ -56,11 +59,15 @@ class TicketRow:
     review_at: datetime | None
     clock: str | None
     due_at: datetime | None
+    flag: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class TicketFilter:
-    """Which tickets to list; None does not filter. ``due_from`` and ``due_to`` bound the next clock's due time."""
+    """Which tickets to list; None does not filter. ``due_from`` and ``due_to`` bound the next clock's due time.
+
+    ``unassigned`` and ``on_hold`` are asked for, or not; ``review_to`` bounds the review date of those on hold.
+    """
 
     sites: Sequence[str] | None = None
     states: Sequence[str] | None = None
@@ -70,6 +77,12 @@ class TicketFilter:
     text: str | None = None
     due_from: datetime | None = None
     due_to: datetime | None = None
+    flag: str | None = None
+    unassigned: bool = False
+    on_hold: bool = False
+    review_to: datetime | None = None
+    kind: str | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +233,12 @@ def ticket_rows(
         "asset_ids": assets_called(connection, pattern),
         "due_from": wanted.due_from,
         "due_to": wanted.due_to,
+        "flag": wanted.flag,
+        "unassigned": wanted.unassigned,
+        "on_hold": wanted.on_hold,
+        "review_to": wanted.review_to,
+        "kind": wanted.kind,
+        "priority": wanted.priority,
         "before": before,
         "limit": limit,
     }

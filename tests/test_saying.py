@@ -19,7 +19,7 @@ from domain.refusals import REFUSALS, Refused
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Whose refusals the pages of predictions, devices, quarantine, feeds, tables, adoption, broker access, backtests,
-# people, plans, calendars and dispatch rules show.
+# people, plans, calendars and dispatch rules show, and those of the checks, operations, links and claims of tickets.
 PLACES = (
     "api/adoption_schemas.py", "api/backtest_labels.py", "api/bearing_schemas.py", "api/dependencies.py",
     "api/files.py", "api/identity.py", "api/quarantine_schemas.py",
@@ -53,6 +53,8 @@ PLACES = (
     "api/routes/people_import.py", "api/routes/qualifications.py", "api/routes/shifts.py", "domain/official_days.py",
     "storage/calendar_book.py", "storage/dispatch_rules.py", "storage/people_import.py", "storage/qualifications.py",
     "storage/shifts.py",
+    "storage/effects/checking.py", "storage/effects/freezing.py", "storage/effects/joining.py",
+    "storage/effects/producing.py", "storage/offers.py", "ticketing/checks.py", "ticketing/summaries.py",
 )  # fmt: skip
 # Calls that make a refusal, or say something of a message, a field or a cell: whatever text they are given is shown.
 MAKERS = {

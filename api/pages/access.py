@@ -8,13 +8,15 @@ from api.i18n import N_
 from api.identity import Caller
 from api.permissions import PERMISSIONS, Action
 from storage.people import Person
+from ticketing.actors import Role
 
 
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
     """A page of the main menu: shown to those whose roles permit ``action`` somewhere.
 
-    ``is_folded``: behind "Administration", because it is opened once a week and the bar has one line.
+    ``is_folded``: behind "Administration", because it is opened once a week and the bar has one line. ``role``: only
+    those who hold it find anything there, though the action is open to more.
     """
 
     section: str
@@ -22,10 +24,12 @@ class MenuEntry:
     name: str
     action: Action
     is_folded: bool = False
+    role: Role | None = None
 
 
 MENU = (
     MenuEntry("tickets", "/", N_("Tickets"), Action.READ_TICKETS),
+    MenuEntry("offers", "/offers", N_("Offers"), Action.WORK_ON_TICKET, role=Role.ENGINEER),
     MenuEntry("predictions", "/predictions", N_("Predictions"), Action.READ_DETECTION),
     MenuEntry("alarms", "/alarms", N_("Alarms"), Action.READ_DETECTION),
     MenuEntry("schedules", "/schedules", N_("Schedules"), Action.READ_SCHEDULES),
@@ -60,6 +64,14 @@ def may(person: Person, action: Action, site_id: str | None = None) -> bool:
     """Tell whether a role of ``person`` permits ``action``, at ``site_id`` or (None) anywhere."""
     roles = PERMISSIONS[action]
     return any(held.role in roles and (site_id is None or held.site_id in (None, site_id)) for held in person.roles)
+
+
+def menu_of(person: Person | None) -> list[MenuEntry]:
+    """Return the menu of a person: what their roles permit, and what concerns them."""
+    if person is None:
+        return []
+    held = {one.role for one in person.roles}
+    return [one for one in MENU if may(person, one.action) and (one.role is None or one.role in held)]
 
 
 def sight_of(caller: Caller) -> Sight:

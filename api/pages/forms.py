@@ -118,6 +118,11 @@ def _as_integer(value: str, zone: str) -> object:
     return value if number is None else number
 
 
+def _as_code(value: str, zone: str) -> object:
+    """Read a tracking code as people type it: small letters are none of the code's."""
+    return value.upper()
+
+
 def _as_number(value: str, zone: str) -> object:
     try:
         return float(value)
@@ -135,6 +140,8 @@ _READERS: Mapping[FactType, Callable[[str, str], object]] = {
     FactType.INTEGER: _as_integer,
     FactType.PERSON: _as_integer,
     FactType.TEAM: _as_integer,
+    FactType.OPERATION: _as_integer,
+    FactType.TICKET: _as_code,
     FactType.RATING: _as_integer,
     FactType.NUMBER: _as_number,
     FactType.READING: _as_number,

@@ -20,8 +20,8 @@ from api.dependencies import pool_of
 from api.i18n import N_
 from api.identity import channel_of, permitted
 from api.languages import COOKIE_NAME, QUERY_NAME, Language, preferred_language
-from api.pages import asking_words, dispatch_words, times, words
-from api.pages.access import MENU, MenuEntry, may
+from api.pages import asking_words, dispatch_words, life_words, times, words
+from api.pages.access import MenuEntry, may, menu_of
 from api.pages.general_refusals import GENERAL
 from api.pages.metric_words import quantity_of, unit_of
 from api.pages.saying import cell_said, said, specifics
@@ -94,8 +94,15 @@ def frame(request: Request, person: Person | None, section: str, *, here: str | 
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != QUERY_NAME]
     address = here or (f"{request.url.path}?{urlencode(kept)}" if kept else request.url.path)
     listens = person is not None and may(person, Action.LISTEN)
-    menu = [entry for entry in MENU if person is not None and may(person, entry.action)]
-    return Frame(person, section, address, preferred_language(request), listens, menu, _is_troubled(request, person))
+    return Frame(
+        person,
+        section,
+        address,
+        preferred_language(request),
+        listens,
+        menu_of(person),
+        _is_troubled(request, person),
+    )
 
 
 def page(
@@ -187,6 +194,7 @@ def _environment(language: Language) -> Environment:
         words=words,
         asking_words=asking_words,
         dispatch_words=dispatch_words,
+        life_words=life_words,
         languages=[(one, i18n.TAGS[one], i18n.OWN_NAMES[one]) for one in Language],
         tag=i18n.TAGS[language],
         script_words=json.dumps(dict(catalogue.script_words), ensure_ascii=False),

@@ -20,8 +20,9 @@ from api.pages.forms_of_details import DETAIL_FORMS
 from api.pages.forms_of_intake import INTAKE_FORMS
 from api.pages.forms_of_refusals import REFUSAL_FORMS
 from api.pages.forms_of_settings import SETTING_FORMS
+from api.pages.forms_of_tickets import TICKET_FORMS
 
-FORMS = (*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS, *CREW_FORMS, *INTAKE_FORMS)
+FORMS = (*DETAIL_FORMS, *REFUSAL_FORMS, *SETTING_FORMS, *CREW_FORMS, *INTAKE_FORMS, *TICKET_FORMS)
 # A sentence longer than this is none that a rule wrote for a person.
 SENTENCE_MAX = 1_200
 DEPTH_MAX = 5

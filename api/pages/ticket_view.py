@@ -15,10 +15,12 @@ from api.identity import Caller
 from api.languages import Language
 from api.pages import timeline
 from api.pages.access import may
+from api.pages.ticket_life import life_of
 from api.pages.times import to_input
 from api.permissions import Action
 from storage import console, people, tickets
 from storage.floods import flood_of_ticket
+from storage.hand_overs import teams_to_choose
 from storage.ticket_views import TicketDetail
 
 # More plots than this are no help; the rest are on the asset's page.
@@ -81,17 +83,21 @@ def ticket_context(
     for person_id in timeline.people_named(detail):
         found = people.person_by_id(connection, person_id)
         names[person_id] = found.name if found else str(person_id)
+    teams = dict(teams_to_choose(connection, detail.ticket.id))
+    reader = timeline.Reader(language, zone, names, teams, translate)
     sees_signals = may(caller.person, Action.READ_SIGNALS, detail.ticket.site_id)
     works = may(caller.person, Action.WORK_ON_TICKET, detail.ticket.site_id)
+    steps = detail.next_steps if works else []
     return {
         "detail": detail,
         "zone": zone,
         "plots": plots_of(connection, detail.findings) if sees_signals else [],
         "flood": flood_of_ticket(connection, code) if sees_signals else None,
-        "entries": timeline.entries(detail, timeline.Reader(language, zone, names, translate)),
+        "entries": timeline.entries(detail, reader),
         "waits_for": translate(_waits_for(detail)),
         "suggestions": _suggestions(detail, zone, now),
-        "steps": detail.next_steps if works else [],
+        "steps": steps,
+        **life_of(connection, caller, detail, steps, language, now),
         "may_attach": works and detail.ticket.state != "closed",
     }
 
@@ -99,14 +105,15 @@ def ticket_context(
 def _suggestions(detail: TicketDetail, zone: str, now: datetime) -> dict[str, str]:
     """Return what most people would type, so that they need not."""
     return {
-        "expected_response_at": to_input(_to_five_minutes(now + RESPONSE_SUGGESTED), zone),
-        "review_at": to_input(_to_five_minutes(now + REVIEW_SUGGESTED), zone),
+        "expected_response_at": to_input(to_five_minutes(now + RESPONSE_SUGGESTED), zone),
+        "review_at": to_input(to_five_minutes(now + REVIEW_SUGGESTED), zone),
         "found_failure_mode": detail.ticket.failure_mode or "",
         "number": next((str(task.number) for task in detail.tasks if task.done_at is None), ""),
     }
 
 
-def _to_five_minutes(moment: datetime) -> datetime:
+def to_five_minutes(moment: datetime) -> datetime:
+    """Return the next full five minutes: what people would type."""
     late = timedelta(minutes=moment.minute % 5, seconds=moment.second, microseconds=moment.microsecond)
     return moment - late + (timedelta(minutes=5) if late else timedelta(0))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.dependencies import Database, Now, ReadTickets, WorkOnTicket
 from api.identity import Caller
-from api.pages import confirmation_link
+from api.pages import confirmation_link, life_words, words
 from api.pages.access import may, sight_of
 from api.pages.forms import FRESH, PostedForm, Typed, facts_of, typed
 from api.pages.rendering import frame, page, shown
@@ -38,6 +38,8 @@ STATE_CHOICES: Mapping[str, tuple[str, ...] | None] = {
     "all": None,
     **{state.value: (state.value,) for state in State},
 }
+WORK_CHOICES = ("mine", "soon", "breached")
+PRIORITY_CHOICES = tuple(str(level) for level in words.PRIORITIES)
 TEXT_MAX = 80
 
 
@@ -47,11 +49,19 @@ class Wanted:
 
     state: str
     work: str
+    flag: str
+    kind: str
+    priority: str
     text: str
+
+    @property
+    def is_narrow(self) -> bool:
+        """Say whether anything is asked for beside what is open."""
+        return any(asdict(self).values())
 
     def query(self, before: UUID) -> str:
         """Return the address of the next page under the same filter."""
-        given = {"state": self.state, "work": self.work, "text": self.text, "before": str(before)}
+        given = {**asdict(self), "before": str(before)}
         return "/?" + urlencode({name: value for name, value in given.items() if value})
 
 
@@ -63,11 +73,21 @@ def list_tickets(
     now: Now,
     state: Annotated[str, Query(max_length=20)] = "",
     work: Annotated[str, Query(max_length=20)] = "",
+    flag: Annotated[str, Query(max_length=20)] = "",
+    kind: Annotated[str, Query(max_length=20)] = "",
+    priority: Annotated[str, Query(max_length=20)] = "",
     text: Annotated[str, Query(max_length=TEXT_MAX)] = "",
     before: UUID | None = None,
 ) -> HTMLResponse:
     """Show what waits for the reader, and the tickets that fit the filter, newest first."""
-    wanted = Wanted(state if state in STATE_CHOICES else "", work, text.strip().replace("\0", ""))
+    wanted = Wanted(
+        state if state in STATE_CHOICES else "",
+        work if work in WORK_CHOICES else "",
+        flag if flag in life_words.MARKS else "",
+        kind if kind in words.KINDS else "",
+        priority if priority in PRIORITY_CHOICES else "",
+        text.strip().replace("\0", ""),
+    )
     sight = sight_of(caller)
     chosen = _filter(wanted, caller, now)
     with database.connection() as connection:
@@ -84,7 +104,8 @@ def list_tickets(
     more = wanted.query(rows[PAGE_SIZE - 1].id) if len(rows) > PAGE_SIZE else None
     roles = sorted({held.role.value for held in caller.person.roles})
     context = {"tickets": rows[:PAGE_SIZE], "counts": counts, "zones": zones, "wanted": wanted, "more": more}
-    shown = {**context, "roles": roles, "frozen": frozen, "may_report": may(caller.person, Action.REPORT_FAULT)}
+    told = {"roles": roles, "frozen": frozen, "marks": life_words.MARKS}
+    shown = {**context, **told, "may_report": may(caller.person, Action.REPORT_FAULT)}
     return page(request, frame(request, caller.person, "tickets"), "tickets.html", shown)
 
 
@@ -152,6 +173,12 @@ def _filter(wanted: Wanted, caller: Caller, now: datetime) -> TicketFilter:
         text=wanted.text or None,
         due_from=now if wanted.work == "soon" else None,
         due_to={"soon": now + console.SOON, "breached": now}.get(wanted.work),
+        flag=wanted.flag if wanted.flag in life_words.FLAGS else None,
+        unassigned=wanted.flag == "unassigned",
+        on_hold=wanted.flag == "hold",
+        review_to=now if wanted.flag == "review" else None,
+        kind=wanted.kind or None,
+        priority=int(wanted.priority) if wanted.priority else None,
     )
 
 

@@ -18,24 +18,30 @@ NOT_TOLD = frozenset({"title", "due", "prediction_id", "from_team_id"})
 PERSON_FACTS = ("assignee_id", "previous_assignee_id")
 PEOPLE_FACTS = ("told",)
 CODE_FACTS = ("channels", "nobody")
+TICKET_FACTS = ("other", "code", "split_code", "merged_into", "opened_code")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event as shown: the command's name and what was told, as (message of the catalogue, text)."""
+    """One event as shown: the command's name and what was told, as (message of the catalogue, text).
+
+    ``tickets`` are the texts that are tracking codes of other tickets.
+    """
 
     event: EventView
     name: str
     told: Sequence[tuple[str, str]]
+    tickets: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What it takes to put facts into words for one reader of one ticket."""
+    """What it takes to put facts into words for one reader of one ticket: names of people and of teams by their ids."""
 
     language: Language
     zone: str
     names: Mapping[int, str]
+    teams: Mapping[int, str]
     translate: Callable[[str], str]
 
 
@@ -60,7 +66,8 @@ def _entry(event: EventView, detail: TicketDetail, reader: Reader) -> Entry:
     ]
     known = event.command in set(Command)
     name = label(Command(event.command), reader.language.value) if known else event.command
-    return Entry(event, name, [(title, text) for title, text in told if text])
+    tickets = frozenset(str(event.facts[one]) for one in TICKET_FACTS if event.facts.get(one))
+    return Entry(event, name, [(title, text) for title, text in told if text], tickets)
 
 
 def _name(fact: str) -> str:
@@ -75,7 +82,7 @@ def _value(name: str, value: object, detail: TicketDetail, reader: Reader) -> st
     if isinstance(value, bool):
         return reader.translate("Yes" if value else "No")
     if name == "team_id":
-        return _team(value, detail)
+        return _team(value, detail, reader)
     if name in PERSON_FACTS and isinstance(value, int):
         return reader.names.get(value, str(value))
     if name in (*PEOPLE_FACTS, *CODE_FACTS) and isinstance(value, list):
@@ -112,8 +119,8 @@ def _work(name: str, value: object, detail: TicketDetail, reader: Reader) -> str
     return next((_task(task, reader) for task in detail.tasks if task.number == value), str(value))
 
 
-def _team(team_id: object, detail: TicketDetail) -> str:
-    names = {one.to_team_id: one.to_team for one in detail.hand_overs}
+def _team(team_id: object, detail: TicketDetail, reader: Reader) -> str:
+    names = {**reader.teams, **{one.to_team_id: one.to_team for one in detail.hand_overs}}
     if detail.ticket.team_id is not None and detail.ticket.team_name is not None:
         names[detail.ticket.team_id] = detail.ticket.team_name
     return next((name for known, name in names.items() if known == team_id), str(team_id))

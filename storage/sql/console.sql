@@ -26,7 +26,7 @@ where ticket.state <> 'closed'
 -- One page of tickets as the list shows them, newest first, each with its next clock to run out.
 select ticket.id, ticket.code, ticket.state, ticket.outcome, ticket.kind, ticket.priority, ticket.title_en,
        ticket.title_zh, ticket.site_id, asset.id, asset.tag, asset.name, person.name, ticket.opened_at,
-       waiting.review_at, due.clock, due.due_at
+       waiting.review_at, due.clock, due.due_at, ticket.flag
 from ticket
 join asset on asset.id = ticket.asset_id
 left join person on person.id = ticket.assignee_id
@@ -49,6 +49,12 @@ where (%(before)s::uuid is null or ticket.id < %(before)s)
   and (%(states)s::text[] is null or ticket.state = any(%(states)s))
   and (%(due_from)s::timestamptz is null or due.due_at > %(due_from)s)
   and (%(due_to)s::timestamptz is null or due.due_at <= %(due_to)s)
+  and (%(flag)s::text is null or ticket.flag = %(flag)s)
+  and (%(unassigned)s::boolean is not true or ticket.assignee_id is null)
+  and (%(on_hold)s::boolean is not true or waiting.ticket_id is not null)
+  and (%(review_to)s::timestamptz is null or waiting.review_at <= %(review_to)s)
+  and (%(kind)s::text is null or ticket.kind = %(kind)s)
+  and (%(priority)s::smallint is null or ticket.priority = %(priority)s)
   and (%(text)s::text is null
        or ticket.code ilike %(text)s
        or ticket.title_en ilike %(text)s
