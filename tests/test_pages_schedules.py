@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 
@@ -10,6 +10,7 @@ from domain.checklists import Task
 from storage.schedules import MeterPlan, Schedule, Work, add_schedule, list_schedules, look_at_next_schedule
 from tests.console_builders import NOW, Console
 from tests.operations_builders import a_planner_elsewhere
+from tests.ticket_builders import DAY, command
 from ticketing.scheduling import CalendarPlan, Unit
 
 # The first Saturday after the house's Monday: the round moves to the next Monday.
@@ -40,9 +41,9 @@ def the_schedules(console: Console) -> list[Schedule]:
         return list_schedules(connection, sites=None, with_ended=True)
 
 
-def look(console: Console) -> None:
+def look(console: Console, now: datetime = NOW) -> None:
     with console.pool.connection() as connection:
-        while look_at_next_schedule(connection, NOW):
+        while look_at_next_schedule(connection, now):
             pass
 
 
@@ -65,6 +66,22 @@ def test_the_list_tells_rhythm_next_working_day_and_the_last_ticket(made):
     assert "New schedule" not in page
     with console.reader(console.house.requester) as browser:
         assert browser.get("/schedules").status_code == 403
+
+
+def test_the_last_ticket_is_the_newest_one_open_or_closed(made):
+    console, other = made
+    daily = a_schedule(console, CalendarPlan(Unit.DAY, 1, date(2026, 3, 2), 0))
+    for number, day in enumerate((NOW, NOW + DAY), start=1):
+        look(console, day)
+        with console.pool.connection() as connection:
+            told = {"reason": "Greased on the way"}
+            command(connection, f"S00000{number}", "cancel", console.house.supervisor, told, now=day)
+    with console.reader(console.house.near) as browser:
+        page, beside = browser.get(f"/schedules/{daily}").text, browser.get(f"/schedules/{other}").text
+    assert "S000002" in page
+    assert "Cancelled" in page
+    assert "S000001" not in page
+    assert "Last ticket" not in beside, "it has opened none yet"
 
 
 def test_one_schedule_tells_what_is_to_be_done_in_the_readers_language(made):
