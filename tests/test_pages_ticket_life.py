@@ -428,3 +428,15 @@ def test_a_chinese_page_says_it_all_in_chinese(console: Console) -> None:
             assert told in page, told
         for untold in ("Waiting for parts", "stand still", "Work on it", "Warranty"):
             assert untold not in page, untold
+
+
+def test_a_step_that_is_no_longer_legal_is_refused_in_chinese_too(console: Console) -> None:
+    code = a_ticket(console)
+    with console.reader(console.house.near, "zh") as browser:
+        refused = browser.post(f"/tickets/{code}/steps/resume", data={})
+        assert refused.status_code == 409
+        for told in ("已挂起的工单", f"{code}，状态为执行", "当前没有挂起。"):
+            assert told in refused.text, told
+        typed = {"number": "1", "result": "failed"}
+        refused = browser.post(f"/tickets/{code}/steps/complete_task", data=typed)
+        assert "任务 1 不合格，须填备注" in refused.text

@@ -54,7 +54,8 @@ PLACES = (
     "storage/calendar_book.py", "storage/dispatch_rules.py", "storage/people_import.py", "storage/qualifications.py",
     "storage/shifts.py",
     "storage/effects/checking.py", "storage/effects/freezing.py", "storage/effects/joining.py",
-    "storage/effects/producing.py", "storage/offers.py", "ticketing/checks.py", "ticketing/summaries.py",
+    "storage/effects/producing.py", "storage/offers.py", "ticketing/checks.py", "ticketing/operations.py",
+    "ticketing/summaries.py",
 )  # fmt: skip
 # Calls that make a refusal, or say something of a message, a field or a cell: whatever text they are given is shown.
 MAKERS = {
