@@ -164,7 +164,7 @@ FIELDS: Mapping[str, FieldWords] = MappingProxyType(
             N_("Fallback after, when urgent"), N_("seconds"), N_("The same for what people on call go to.")
         ),
         "fallback.remind_every_s": FieldWords(
-            N_("Remind supervisors every"), N_("seconds"), N_("As long as nobody goes.")
+            N_("Remind supervisors every"), N_("seconds"), N_("As long as nobody goes, where no ladder reminds them.")
         ),
     }
 )

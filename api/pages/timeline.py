@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from api.i18n import N_
 from api.languages import Language
 from api.pages import words
 from api.pages.times import site_time
@@ -66,6 +67,8 @@ def _entry(event: EventView, detail: TicketDetail, reader: Reader) -> Entry:
     ]
     known = event.command in set(Command)
     name = label(Command(event.command), reader.language.value) if known else event.command
+    if (event.command, event.channel) in BY_THE_REQUESTER:
+        name = reader.translate(BY_THE_REQUESTER[event.command, event.channel])
     tickets = frozenset(str(event.facts[one]) for one in TICKET_FACTS if event.facts.get(one))
     return Entry(event, name, [(title, text) for title, text in told if text], tickets)
 
@@ -101,6 +104,8 @@ def _value(name: str, value: object, detail: TicketDetail, reader: Reader) -> st
     return _time(text, reader.zone) if name.endswith("_at") else _word(text, reader)
 
 
+# What is said otherwise when the requester does it, by the link.
+BY_THE_REQUESTER: Mapping[tuple[str, str], str] = {("confirm", "link"): N_("Confirmed by the requester")}
 # Facts that are codes of their own.
 CODED: Mapping[str, Callable[[object, Reader], str]] = {
     "priority": lambda value, _reader: f"P{value}",
