@@ -86,7 +86,10 @@ def test_the_last_ticket_is_the_newest_one_open_or_closed(made):
 
 def test_one_schedule_tells_what_is_to_be_done_in_the_readers_language(made):
     console, schedule_id = made
-    for language, told in (("en", ("Grease it", "5 to 20 g", "a failure opens a ticket")), ("zh", ("加润滑脂", "每 2 周", "定期计划"))):
+    for language, told in (
+        ("en", ("Grease it", "5 to 20 g", "a failure opens a ticket")),
+        ("zh", ("加润滑脂", "每 2 周", "定期计划")),
+    ):
         with console.reader(console.house.near, language) as browser:
             page = browser.get(f"/schedules/{schedule_id}").text
         for one in told:

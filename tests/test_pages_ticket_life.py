@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from api.pages import life_words
 from api.pages.forms import Typed, facts_of
 from runtime.rounds import escalation_round, sweep_round
-from storage.casework import open_from_prediction
+from storage.casework import open_from_prediction, reprioritise
 from storage.lookups import fill_next_lookup
 from tests.console_builders import NOW, Console, soon
 from tests.test_checks import with_limits
@@ -257,6 +257,23 @@ def test_the_timeline_leads_to_other_tickets_and_names_their_teams(console: Cons
         told = section(browser.get(f"/tickets/{code}").text, "timeline")
     assert f'<dd><a class="code" href="/tickets/{other}">{other}</a></dd>' in told
     assert "<dt>Team</dt><dd>Electrical</dd>" in told
+
+
+def test_the_timeline_says_why_a_score_moved_in_words(console: Console) -> None:
+    """SPEC S1. Fails when the stored arithmetic is shown as it is."""
+    with console.pool.connection() as connection:
+        code = a_device_ticket(connection, console.house)
+        connection.execute("update asset set criticality = 5")
+        assert reprioritise(connection, code, "daily", NOW + HOUR)
+    for language, told in (
+        ("en", ("Because of", "the daily look", "Priority", "P2 → P1", "Score", "criticality 1.5")),
+        ("zh", ("原因", "每日复核", "优先级", "P2 → P1", "得分")),
+    ):
+        with console.reader(console.house.near, language) as browser:
+            page = section(browser.get(f"/tickets/{code}").text, "timeline")
+        for one in told:
+            assert one in page, one
+        assert "source" not in page
 
 
 def test_a_ticket_that_came_back_says_so(console: Console) -> None:

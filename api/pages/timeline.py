@@ -60,17 +60,45 @@ def entries(detail: TicketDetail, reader: Reader) -> list[Entry]:
 
 
 def _entry(event: EventView, detail: TicketDetail, reader: Reader) -> Entry:
-    told = [
-        (_name(name), _value(name, value, detail, reader))
-        for name, value in event.facts.items()
-        if name not in NOT_TOLD and value is not False
-    ]
+    told = (
+        _scored_again(event.facts, reader)
+        if event.command == Command.REPRIORITISE
+        else [
+            (_name(name), _value(name, value, detail, reader))
+            for name, value in event.facts.items()
+            if name not in NOT_TOLD and value is not False
+        ]
+    )
     known = event.command in set(Command)
     name = label(Command(event.command), reader.language.value) if known else event.command
     if (event.command, event.channel) in BY_THE_REQUESTER:
         name = reader.translate(BY_THE_REQUESTER[event.command, event.channel])
     tickets = frozenset(str(event.facts[one]) for one in TICKET_FACTS if event.facts.get(one))
     return Entry(event, name, [(title, text) for title, text in told if text], tickets)
+
+
+def _scored_again(facts: Mapping[str, object], reader: Reader) -> list[tuple[str, str]]:
+    """Return why a score was looked at, what it moved from and to, and the factors that count."""
+    cause, factors = str(facts.get("cause")), facts.get("factors")
+    known = cause in set(Command)
+    counted = [
+        f"{reader.translate(words.FACTORS.get(one['name'], one['name']))} {one['value']}"
+        for one in (factors if isinstance(factors, list) else ())
+        if one["value"] != 1
+    ]
+    return [
+        (
+            N_("Because of"),
+            label(Command(cause), reader.language.value) if known else reader.translate(words.LOOKS.get(cause, cause)),
+        ),
+        (N_("Priority"), _moved([f"P{facts[name]}" for name in ("level_before", "level") if name in facts])),
+        (N_("Score"), _moved([str(facts[name]) for name in ("score_before", "score") if facts.get(name) is not None])),
+        (N_("Factors"), " × ".join(counted)),
+    ]
+
+
+def _moved(values: Sequence[str]) -> str:
+    return " → ".join(dict.fromkeys(values))
 
 
 def _name(fact: str) -> str:

@@ -237,6 +237,15 @@ LIKENESS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# Why the desk looked at a score again, beside the commands that ask for it.
+LOOKS: Mapping[str, str] = MappingProxyType(
+    {
+        "window_opened": N_("a critical window began"),
+        "window_closed": N_("a critical window ended"),
+        "daily": N_("the daily look"),
+    }
+)
+
 # The factors of the priority's score.
 FACTORS: Mapping[str, str] = MappingProxyType(
     {
