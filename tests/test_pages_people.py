@@ -214,18 +214,20 @@ def test_skills_brands_and_passes_are_replaced_as_a_whole(console, admin):
 
 
 def test_a_pass_into_a_site_that_is_not_the_administrators_is_not_lost(console):
-    """Saving replaces all passes: who cannot see one of them is not offered the form."""
+    """SPEC X1. Fails when saving replaces passes that the form cannot show."""
     local = a_supervisor_elsewhere(console, Role.ADMIN)
+    person_id = the_id(console, local)
     with console.pool.connection() as connection:
-        qualifications.set_site_access(connection, the_id(console, local), {"plant-2": None})
+        qualifications.set_site_access(connection, person_id, {"plant-1": date(2027, 5, 1), "plant-2": None})
     with console.reader(local) as browser:
-        assert "Change skills" in browser.get(f"/people/{local.person_id}").text
+        assert "Passes into sites that are not yours stay as they are." in browser.get(f"/people/{person_id}").text
+        saved = browser.post(
+            f"/people/{person_id}/qualifications", data={"pass:plant-2": "on", "until:plant-2": "2027-01-31"}
+        )
+        assert saved.status_code == 303
     with console.pool.connection() as connection:
-        qualifications.set_site_access(connection, the_id(console, local), {"plant-1": None, "plant-2": None})
-    with console.reader(local) as browser:
-        page = browser.get(f"/people/{local.person_id}").text
-    assert "Change skills" not in page
-    assert "passes into sites that are not yours" in page
+        found = qualifications.qualifications_of(connection, person_id)
+    assert found.site_access == {"plant-1": date(2027, 5, 1), "plant-2": date(2027, 1, 31)}
 
 
 def test_certificates_are_noted_and_an_expired_one_says_so(console, admin):

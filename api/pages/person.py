@@ -233,7 +233,6 @@ def _what_they_can(
         if is_typed
         else QualificationsForm.of_stored(stored, places),
         "is_typed": is_typed,
-        # Saving would take away a pass that the form cannot show: who does not see its site is not offered the form.
         "hides_passes": bool(set(stored.site_access) - set(places)),
         "may_change": may_change,
         "may_set_calendar": may_change and _is_all_theirs(reader, person),

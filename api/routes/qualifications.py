@@ -46,14 +46,17 @@ def read_qualifications(person_id: PersonKey, caller: ReadPeople, database: Data
 def write_qualifications(
     person_id: PersonKey, caller: ChangePeople, body: QualificationsBody, database: Database
 ) -> QualificationsShape:
-    """Replace a person's skills, brands and site passes."""
+    """Replace a person's skills, brands and site passes; passes into sites that are not the caller's stay."""
+    mine = caller.site_list()
     with database.connection() as connection:
         visible_person(connection, caller, person_id)
         for site in body.site_access:
             _refuse_unknown_site(connection, caller, site)
+        held = qualifications.qualifications_of(connection, person_id).site_access
+        kept = {} if mine is None else {site: until for site, until in held.items() if site not in mine}
         qualifications.set_skills(connection, person_id, body.skills)
         qualifications.set_brands(connection, person_id, body.brands)
-        qualifications.set_site_access(connection, person_id, body.site_access)
+        qualifications.set_site_access(connection, person_id, {**kept, **body.site_access})
         return QualificationsShape.model_validate(qualifications.qualifications_of(connection, person_id))
 
 
