@@ -83,9 +83,10 @@ def _people_page(
 ) -> HTMLResponse:
     framed = frame(request, caller.person, "people", here="/people" if refusal is not None else None)
     sites, team_id = places_of(caller, Action.READ_PEOPLE), whole_number(team)
-    wanted = {"site": site or None, "team_id": team_id, "after": after, "limit": PAGE_SIZE + 1}
     with database.connection() as connection:
-        rows = crew.people_now(connection, now, sites=sites, **wanted)  # type: ignore[arg-type]  # as it names them
+        rows = crew.people_now(
+            connection, now, sites=sites, site=site or None, team_id=team_id, after=after, limit=PAGE_SIZE + 1
+        )
         teams = qualifications.list_teams(connection, sites=sites, limit=TEAMS_MAX)
         zones = console.site_zones(connection)
     people = rows[:PAGE_SIZE]

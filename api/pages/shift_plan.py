@@ -159,10 +159,10 @@ def _plan_page(
     with database.connection() as connection:
         zones = console.site_zones(connection)
         seen = _seen(week, site, whole_number(team), zones, now)
-        span = {"sites": sites, "start": seen.start, "until": seen.until}
-        spans = crew.plan_between(connection, **span, site=site or None, team_id=seen.team_id)  # type: ignore[arg-type]
-        absences = shifts.list_absences(connection, sites=sites, start=seen.start, limit=ABSENCES_MAX)
-        single = shifts.list_shifts(connection, **span, limit=SHIFTS_MAX)  # type: ignore[arg-type]
+        start, until = seen.start, seen.until
+        spans = crew.plan_between(connection, start, until, sites=sites, site=site or None, team_id=seen.team_id)
+        absences = shifts.list_absences(connection, sites=sites, start=start, limit=ABSENCES_MAX)
+        single = shifts.list_shifts(connection, sites=sites, start=start, until=until, limit=SHIFTS_MAX)
         rotas = shifts.list_rotas(connection, sites=sites, limit=ROTAS_MAX)
         teams = list_teams(connection, sites=sites, limit=TEAMS_MAX)
         names = crew.names_of(connection, {one.person_id for rota in rotas for one in rota.members})
