@@ -10,6 +10,7 @@ import pytest
 from bench.campaign.claims import ENGINEERS, contest, waves
 
 
+@pytest.mark.slow
 def test_of_many_who_claim_a_ticket_over_http_one_wins_and_the_others_are_told_who(database: str) -> None:
     """SPEC X5."""
     tally = contest(database, 24)

@@ -139,6 +139,7 @@ def expected_outcome(reference_database: str, start, streams) -> tuple[list, lis
         return outcome(plant)
 
 
+@pytest.mark.slow
 def test_a_slice_that_is_killed_loses_nothing_and_the_other_goes_on(database, reference_database, broker, process_of):
     """SPEC E4, E6: kill -9 of one slice, three times, while both get a stream: readings, findings and state of both
     sites are those of a run that nobody interrupted, and the other slice never stops storing."""

@@ -172,6 +172,7 @@ def test_nobody_works_while_asleep_but_for_what_is_urgent(played: Played) -> Non
     assert rows == []
 
 
+@pytest.mark.slow
 def test_parts_are_waited_for_links_forgotten_and_tickets_overlooked_and_all_is_finished(
     play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,7 @@ def test_a_killed_broker_comes_back_at_its_address(running: House) -> None:
     assert eventually(lambda: probe_broker(running.ready()["broker"]) is None)
 
 
+@pytest.mark.slow
 def test_a_killed_supervisor_leaves_nobody_and_the_next_run_continues(running: House) -> None:
     remember(running, "before the supervisor was killed")
     before = running.ready()
