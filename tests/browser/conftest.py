@@ -32,6 +32,10 @@ FLAGS = [
     "--disable-sync",
 ]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+# axe judges every page once in each language and once at each width; whether it fits is asked at both widths each time.
+EACH_LANGUAGE_AND_WIDTH = pytest.mark.parametrize(
+    ("language", "size"), [("en", PHONE), ("zh", DESK)], ids=["phone-en", "desk-zh"]
+)
 START_S, STOP_S = 30.0, 30.0
 GRACE_S = 5
 # Two cores may be shared with much else; a page that is right is right within this time.

@@ -14,7 +14,7 @@ from storage.critical_windows import WindowFields, create_window
 from storage.drafts import save_draft
 from storage.intaking.refusals import keep_refusal, settle_refusal
 from storage.schedules import MeterPlan, Work, add_schedule, look_at_next_schedule
-from tests.browser.conftest import DESK, PHONE, Site
+from tests.browser.conftest import EACH_LANGUAGE_AND_WIDTH, PHONE, Site
 from tests.browser.test_console import judge, judge_all
 from tests.console_builders import NOW
 from tests.operations_builders import an_administrator
@@ -94,8 +94,7 @@ def a_planner(site: Site) -> Actor:
         return an_administrator(connection)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@EACH_LANGUAGE_AND_WIDTH
 def test_every_page_of_asking_is_accessible_and_fits(site, language, size):
     admin = a_planner(site)
     pages = some_work(site, admin)

@@ -12,7 +12,7 @@ from detectors.backtest import MachineResult, Outcome, TicketTold, Verdict
 from detectors.calibrate import HeldOut
 from runtime.backtesting import run_waiting
 from storage.rules import install_rule
-from tests.browser.conftest import DESK, PHONE, Site
+from tests.browser.conftest import EACH_LANGUAGE_AND_WIDTH, PHONE, Site
 from tests.browser.test_console import judge, judge_all
 from tests.console_builders import NOW, Console
 from tests.operations_builders import an_administrator
@@ -59,8 +59,7 @@ def a_rule_of_warmth(site: Site, asset_type: str | None) -> None:
         install_rule(connection, draft, NOW)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@EACH_LANGUAGE_AND_WIDTH
 def test_every_page_of_backtests_is_accessible_and_fits(site, language, size):
     admin, pages = a_history(site)
     with site.visitor(admin, language, size) as visitor:

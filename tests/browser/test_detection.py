@@ -12,7 +12,7 @@ from storage.detection_policy import detection_in_force
 from storage.prediction_decisions import snooze
 from storage.rule_proposals import propose
 from storage.ticket_budget import hold_back
-from tests.browser.conftest import DESK, PHONE, Site
+from tests.browser.conftest import DESK, EACH_LANGUAGE_AND_WIDTH, PHONE, Site
 from tests.browser.test_console import judge, judge_all
 from tests.console_builders import NOW, a_worn_motor
 from tests.lesson_builders import another_mode, lessons
@@ -44,8 +44,7 @@ def a_busy_motor(site: Site) -> tuple[Actor, UUID, UUID]:
     return admin, worn, loose
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@EACH_LANGUAGE_AND_WIDTH
 def test_every_page_of_detection_is_accessible_and_fits(site, language, size):
     admin, worn, loose = a_busy_motor(site)
     finding_id = an_alarm(site.console)

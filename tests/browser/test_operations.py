@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from storage import feeds
-from tests.browser.conftest import DESK, PHONE, Site
+from tests.browser.conftest import DESK, EACH_LANGUAGE_AND_WIDTH, PHONE, Site
 from tests.browser.test_console import judge, judge_all
 from tests.operations_builders import (
     HOSTILE,
@@ -49,8 +49,7 @@ def a_busy_house(site: Site) -> tuple[Actor, list[str]]:
     return admin, [*pages, "/feeds", "/feeds/new?preset=zigbee2mqtt", f"/feeds/{feed.id}", "/assets", "/assets/1"]
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@EACH_LANGUAGE_AND_WIDTH
 def test_every_page_of_operations_is_accessible_and_fits(site, language, size):
     admin, pages = a_busy_house(site)
     with site.visitor(admin, language, size) as visitor:
@@ -101,8 +100,7 @@ def test_a_gateway_is_added_rotated_and_removed_without_scripts(site):
         expect(page.get_by_text("No gateway yet")).to_be_visible()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@EACH_LANGUAGE_AND_WIDTH
 def test_a_secret_and_a_refusal_are_accessible_and_the_technical_detail_unfolds(site, language, size):
     with site.console.pool.connection() as connection:
         admin = an_administrator(connection)

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from storage import calendar_book, qualifications
-from tests.browser.conftest import DESK, PHONE, Site
+from tests.browser.conftest import EACH_LANGUAGE_AND_WIDTH, PHONE, Site
 from tests.browser.test_console import judge, judge_all
 from tests.console_builders import NOW
 from tests.operations_builders import an_administrator
@@ -50,8 +50,7 @@ def a_staffed_house(site: Site) -> Actor:
         return an_administrator(connection)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@EACH_LANGUAGE_AND_WIDTH
 def test_every_page_is_accessible_and_fits(site, language, size):
     admin = a_staffed_house(site)
     with site.visitor(admin, language, size) as visitor:

@@ -9,7 +9,7 @@ from domain.regimes import OperatingRegimes
 from storage.detection_policy import ensure_detection_policy
 from storage.parts_policy import ensure_parts_policy
 from storage.regimes import save_regimes
-from tests.browser.conftest import DESK, PHONE, Site
+from tests.browser.conftest import DESK, EACH_LANGUAGE_AND_WIDTH, PHONE, Site
 from tests.browser.test_console import judge, judge_all
 from tests.console_builders import NOW
 from tests.operations_builders import a_silent_feed, an_administrator
@@ -31,8 +31,7 @@ def a_furnished_house(site: Site) -> Actor:
         return an_administrator(connection)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@EACH_LANGUAGE_AND_WIDTH
 def test_every_page_is_accessible_and_fits(site, language, size):
     admin = a_furnished_house(site)
     with site.visitor(admin, language, size) as visitor:

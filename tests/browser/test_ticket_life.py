@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from runtime.rounds import escalation_round
 from storage.casework import open_from_prediction
 from storage.lookups import fill_next_lookup
-from tests.browser.conftest import DESK, PHONE, Site
+from tests.browser.conftest import EACH_LANGUAGE_AND_WIDTH, PHONE, Site
 from tests.browser.test_console import judge, judge_all
 from tests.console_builders import NOW, a_worn_motor
 from tests.test_checks import with_limits
@@ -57,8 +57,7 @@ def a_long_life(site: Site) -> tuple[str, str, str, Actor]:
     return code, others[0], order, receiver
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@EACH_LANGUAGE_AND_WIDTH
 def test_every_page_of_a_ticket_s_life_is_accessible_and_fits(site, language, size):
     code, held, order, receiver = a_long_life(site)
     house = site.console.house
