@@ -64,7 +64,7 @@ def demo(
 
 def _run_house(settings: Settings, screen: Screen, *, simulate: bool, people: bool) -> None:
     from runtime.demo import FirstTicket, start_simulators
-    from runtime.signals import StopSignals
+    from runtime.signals import AskedToStop, StopSignals
     from runtime.supervisor import Supervisor
 
     configure_logs(settings.model_copy(update={"log_level": "error"}), "up")
@@ -88,7 +88,7 @@ def _run_house(settings: Settings, screen: Screen, *, simulate: bool, people: bo
                 start_simulators(supervisor, settings, screen, clock, people=people)
             screen.say("everything answers; Ctrl-C stops it")
             supervisor.watch(signals.stop, look)
-        except KeyboardInterrupt:
+        except AskedToStop:
             screen.say("asked to stop while starting")
         finally:
             signals.interrupting = False

@@ -12,8 +12,16 @@ Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 _ASKED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class AskedToStop(KeyboardInterrupt):
+    """Raised in what is being done.
+
+    A class of its own: when a plain KeyboardInterrupt passes through code that is run from text, as every dataclass is
+    made, Python remembers it, and ends by SIGINT at last although somebody caught it.
+    """
+
+
 class StopSignals:
-    """Sets ``stop`` on the first signal; while ``interrupting`` also raises KeyboardInterrupt in what is being done."""
+    """Sets ``stop`` on the first signal; while ``interrupting`` also raises AskedToStop in what is being done."""
 
     def __init__(self) -> None:
         self.stop = threading.Event()
@@ -34,4 +42,4 @@ class StopSignals:
         first = not self.stop.is_set()
         self.stop.set()
         if first and self.interrupting:
-            raise KeyboardInterrupt
+            raise AskedToStop

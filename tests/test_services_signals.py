@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from runtime.signals import StopSignals
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+BROKEN_OFF_WHILE_CODE_IS_MADE_FROM_TEXT = """
+from runtime.signals import AskedToStop, StopSignals
+with StopSignals():
+    try:
+        exec("import os, signal; os.kill(os.getpid(), signal.SIGINT); [None for _ in range(100_000)]")
+    except AskedToStop:
+        print("caught")
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -27,3 +40,14 @@ def test_what_is_being_started_is_broken_off_once() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)  # while stopping: patience
         assert signals.stop.is_set()
+
+
+def test_broken_off_while_code_is_made_from_text_it_still_ends_well() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", BROKEN_OFF_WHILE_CODE_IS_MADE_FROM_TEXT],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "caught\n", "")
