@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from storage.levels import Level
-from storage.people import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
+from storage.people import PASSWORD_LENGTH_MAX
 from storage.service_alarms import ServiceAlarm, Trouble
 from storage.supply import Proposal
 from ticketing.actors import Role
@@ -110,62 +110,6 @@ class Me(Told):
     name: str
     language: str
     roles: list[GrantShape]
-
-
-class NewPerson(Asked):
-    """A person to add."""
-
-    login: Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,64}$")]
-    name: Line
-    language: Literal["en", "zh"] = "en"
-    password: (
-        Annotated[str, StringConstraints(min_length=PASSWORD_LENGTH_MIN, max_length=PASSWORD_LENGTH_MAX)] | None
-    ) = None
-    roles: Annotated[list[GrantShape], Field(min_length=1, max_length=20)]
-    skills: Annotated[dict[LowWord, Annotated[int, Field(ge=1, le=5)]], Field(max_length=50, default_factory=dict)]
-    team: Line | None = None
-    latitude: Latitude | None = None
-    longitude: Longitude | None = None
-    load_limit: Annotated[int, Field(ge=0, le=50)] = 3
-    on_duty: bool = True
-
-
-class PersonShape(Told):
-    """A person of the register."""
-
-    id: int
-    login: str
-    name: str
-    language: str
-    roles: list[GrantShape]
-    on_duty: bool
-    active: bool
-    team: str | None
-    latitude: float | None
-    longitude: float | None
-    load_limit: int
-    skills: dict[str, int]
-
-
-class People(Told):
-    """A page of people; ``next_cursor`` goes into ``cursor`` for the next page."""
-
-    items: list[PersonShape]
-    next_cursor: str | None
-
-
-class NewToken(Asked):
-    """A bearer token to issue, and for how long."""
-
-    name: Line
-    days: Annotated[int, Field(ge=1, le=366)] = 90
-
-
-class Token(Told):
-    """A bearer token. The secret is shown this once."""
-
-    token: str
-    expires_at: datetime
 
 
 class SeriesShape(Told):

@@ -53,9 +53,9 @@ def changes_of_asset(connection: Connection, asset_id: int, *, before: int | Non
     return [Change(*row) for row in rows]
 
 
-def changes_of_record(connection: Connection, noun: str, record_id: str, *, limit: int) -> list[Change]:
-    """Return the newest changes of one record, newest first."""
-    asked = {"noun": noun, "record_id": record_id, "limit": limit}
+def changes_of_record(connection: Connection, nouns: Sequence[str], record_id: str, *, limit: int) -> list[Change]:
+    """Return the newest changes of what these nouns say of one record, newest first."""
+    asked = {"nouns": list(nouns), "record_id": record_id, "limit": limit}
     return [Change(*row) for row in connection.execute(QUERIES["changes_of_record"], asked)]
 
 

@@ -45,6 +45,8 @@ class PersonNow:
     latitude: float | None
     longitude: float | None
     load_limit: int
+    requester_tier: str
+    version: int
     calendar_id: str | None
     roles: list[str]
     role_sites: list[str | None]

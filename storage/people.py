@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
@@ -16,6 +16,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from domain.refusals import Refused
 from storage.queries import load
+from storage.sites import check_version
 from ticketing.actors import Role, RoleHeld
 
 QUERIES = load("people")
@@ -45,18 +46,36 @@ class Person:
     roles: tuple[RoleHeld, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PersonRow:
-    """A person as the register lists them; ``skills`` maps a skill to its level 1 to 5."""
+class RequesterTier(StrEnum):
+    """Whose reports go first and sooner (SPEC S1, S2)."""
 
-    person: Person
-    on_duty: bool
-    active: bool
+    STANDARD = "standard"
+    VIP = "vip"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFacts:
+    """What may be changed of a person, beside the roles; ``team`` None: of no team."""
+
+    name: str
+    language: str
     team: str | None
     latitude: float | None
     longitude: float | None
     load_limit: int
+    on_duty: bool
+    active: bool
+    requester_tier: RequesterTier
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person as the register has them; ``skills`` maps a skill to its level 1 to 5."""
+
+    person: Person
+    facts: PersonFacts
     skills: Mapping[str, int]
+    version: int
 
 
 @cache
@@ -90,9 +109,15 @@ def verify_password(password: str, password_hash: str | None) -> bool:
     return _hasher().verify(password, password_hash)
 
 
-def set_password(connection: Connection, person_id: int, password_hash: str, now: datetime) -> None:
-    """Replace the password (hash it before, with ``hash_password``) and end the person's browser sessions."""
-    connection.execute(QUERIES["set_password"], {"person_id": person_id, "password_hash": password_hash})
+def set_password(
+    connection: Connection, person_id: int, password_hash: str, now: datetime, by: int | None = None
+) -> None:
+    """Replace the password (hash it before, with ``hash_password``) and end the person's browser sessions.
+
+    The audit notes that it was replaced and ``by`` whom.
+    """
+    said = {"person_id": person_id, "password_hash": password_hash, "by": by, "now": now}
+    connection.execute(QUERIES["set_password"], said)
     connection.execute(QUERIES["end_sessions"], {"person_id": person_id, "now": now})
 
 
@@ -111,15 +136,14 @@ def create_person(
     longitude: float | None = None,
     load_limit: int = 3,
     on_duty: bool = True,
+    requester_tier: RequesterTier = RequesterTier.STANDARD,
 ) -> int:
     """Add a person and return the id; a login that is taken is refused as ``duplicate_record``."""
-    team_id: int | None = None
-    if team is not None:
-        team_row = connection.execute(QUERIES["ensure_team"], {"name": team}).fetchone()
-        team_id = team_row[0] if team_row else None
-    facts = {"login": login, "name": name, "language": language, "password_hash": password_hash, "team_id": team_id}
-    place = {"latitude": latitude, "longitude": longitude, "load_limit": load_limit, "on_duty": on_duty, "now": now}
-    row = connection.execute(QUERIES["insert_person"], {**facts, **place}).fetchone()
+    facts = PersonFacts(
+        name, language, team, latitude, longitude, load_limit, on_duty, active=True, requester_tier=requester_tier
+    )
+    known = {"login": login, "password_hash": password_hash, "now": now}
+    row = connection.execute(QUERIES["insert_person"], {**_columns(connection, facts), **known}).fetchone()
     if row is None:
         raise Refused(
             "duplicate_record",
@@ -129,12 +153,42 @@ def create_person(
         )
     person_id: int = row[0]
     for held in roles:
-        connection.execute(
-            QUERIES["insert_role"], {"person_id": person_id, "role": held.role.value, "site_id": held.site_id}
-        )
+        connection.execute(QUERIES["insert_role"], _grant(person_id, held))
     for skill, level in (skills or {}).items():
         connection.execute(QUERIES["insert_skill"], {"person_id": person_id, "skill": skill, "level": level})
     return person_id
+
+
+def hold_person(connection: Connection, person_id: int) -> None:
+    """Let nobody else change people until the transaction ends: who is the last administrator concerns them all."""
+    connection.execute(QUERIES["hold_people"])
+    connection.execute(QUERIES["hold_person"], {"person_id": person_id})
+
+
+def change_person(
+    connection: Connection,
+    present: PersonRow,
+    facts: PersonFacts,
+    roles: Sequence[RoleHeld],
+    version: int,
+    now: datetime,
+) -> None:
+    """Give a person, held and read by the caller, these facts and roles.
+
+    Who is not active any more is signed out everywhere, tokens included. ``version`` is the one that the caller's
+    client has read; the last active administrator of every site is refused as ``record_in_use`` to be no more.
+    """
+    check_version("person", version, present.version)
+    person_id, held, wanted = present.person.id, set(present.person.roles), set(roles)
+    connection.execute(QUERIES["update_person"], {"person_id": person_id, **_columns(connection, facts)})
+    for one in held - wanted:
+        connection.execute(QUERIES["delete_role"], _grant(person_id, one))
+    for one in wanted - held:
+        connection.execute(QUERIES["insert_role"], _grant(person_id, one))
+    if present.facts.active and not facts.active:
+        connection.execute(QUERIES["end_credentials"], {"person_id": person_id, "now": now})
+    if _is_administrator(present.facts, held) and not _is_administrator(facts, wanted):
+        _refuse_nobody_left(connection, present.person.login)
 
 
 def set_on_duty(connection: Connection, person_id: int, on_duty: bool) -> None:
@@ -227,12 +281,47 @@ def list_people(
     }
     people = []
     for row in connection.execute(QUERIES["people"], asked):
-        identity, login_found, name, language, on_duty, active, team, latitude, longitude, load_limit = row[:10]
-        roles, role_sites, skills, levels = row[10:]
+        identity, login_found, name, language, team, latitude, longitude, load_limit, on_duty, active = row[:10]
+        tier, version, roles, role_sites, skills, levels = row[10:]
         person = Person(identity, login_found, name, language, _roles(roles, role_sites))
-        known = dict(zip(skills, levels, strict=True))
-        people.append(PersonRow(person, on_duty, active, team, latitude, longitude, load_limit, known))
+        facts = PersonFacts(name, language, team, latitude, longitude, load_limit, on_duty, active, RequesterTier(tier))
+        people.append(PersonRow(person, facts, dict(zip(skills, levels, strict=True)), version))
     return people
+
+
+def _columns(connection: Connection, facts: PersonFacts) -> dict[str, object]:
+    """Return the facts as the table has them; a team that is new is made, and half a home place is refused."""
+    if (facts.latitude is None) != (facts.longitude is None):
+        raise Refused(
+            "invalid_request",
+            expected="both latitude and longitude, or neither",
+            got="one of them",
+            remedy="Send the other one too, or take both away.",
+        )
+    team_id: int | None = None
+    if facts.team is not None:
+        row = connection.execute(QUERIES["ensure_team"], {"name": facts.team}).fetchone()
+        team_id = row[0] if row else None
+    return {**asdict(facts), "team_id": team_id}
+
+
+def _grant(person_id: int, held: RoleHeld) -> dict[str, object]:
+    return {"person_id": person_id, "role": held.role.value, "site_id": held.site_id}
+
+
+def _is_administrator(facts: PersonFacts, roles: Collection[RoleHeld]) -> bool:
+    return facts.active and RoleHeld(Role.ADMIN, None) in roles
+
+
+def _refuse_nobody_left(connection: Connection, login: str) -> None:
+    """Refuse what left nobody who may change everything; it would take the database's owner to mend it."""
+    if connection.execute(QUERIES["has_administrator"]).fetchone() is None:
+        raise Refused(
+            "record_in_use",
+            expected="an active administrator of every site who stays",
+            got=f"a change of the last one, '{login}'",
+            remedy="Make somebody else an administrator of every site first.",
+        )
 
 
 def _issue(

@@ -100,6 +100,8 @@ def test_what_changes_something_is_no_action_of_reading(api: Api) -> None:
 
 GRAVE: list[tuple[str, str, set[Role]]] = [
     ("POST", "/people", {Role.ADMIN}),
+    ("PATCH", "/people/{person_id}", {Role.ADMIN}),
+    ("PUT", "/people/{person_id}/password", {Role.ADMIN}),
     ("POST", "/people/{person_id}/tokens", {Role.ADMIN}),
     ("POST", "/rules", {Role.ADMIN, Role.PLANNER}),
     ("POST", "/quarantine/replay", {Role.ADMIN, Role.PLANNER}),

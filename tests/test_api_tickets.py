@@ -79,6 +79,25 @@ def carried_to_executing(plant: Plant, code: str) -> None:
     assert plant.command(code, "execute", house.near, attachment_id=photo).status_code == 200
 
 
+def told_of_tier(plant: Plant, code: str) -> tuple[str, int, list[object]]:
+    """The requester's tier, the seconds to accept, and what the tier multiplied the score by."""
+    told = plant.get(f"/tickets/{code}", plant.house.near).json()
+    accept = next(clock["target_s"] for clock in told["clocks"] if clock["clock"] == "accept")
+    factors = told["ticket"]["priority_reason"]["factors"]
+    return told["ticket"]["requester_tier"], accept, [one["value"] for one in factors if one["part"] == "tier"]
+
+
+def test_a_vip_is_named_by_an_administrator_and_their_report_goes_first(plant: Plant) -> None:
+    """SPEC S1, S2: the tier counts in the score and shortens the time to accept."""
+    assert told_of_tier(plant, plant.report()) == ("standard", 2 * 3600, [1.0])
+    address = f"{BASE}/people/{plant.house.requester.person_id}"
+    named = plant.api.client.patch(
+        address, json={"version": 1, "requester_tier": "vip"}, headers=plant.api.headers(Role.ADMIN)
+    )
+    assert (named.status_code, named.json()["requester_tier"]) == (200, "vip")
+    assert told_of_tier(plant, plant.report(title="Pump leaks")) == ("vip", 900, [1.8])
+
+
 def test_a_report_is_carried_to_closed_by_following_the_next_steps(plant: Plant) -> None:
     code, house = plant.report(), plant.house
     carried_to_executing(plant, code)

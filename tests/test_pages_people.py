@@ -20,9 +20,10 @@ from storage.people_import import PeopleKind
 from storage.qualifications import CertificateRow
 from tests.console_builders import NOW, Console
 from tests.operations_builders import a_planner_elsewhere
-from tests.ticket_builders import DAY, HOUR, SITE, an_actor
+from tests.ticket_builders import DAY, HOUR, SITE, a_device_ticket, an_actor, carry
 from ticketing.actors import Actor, Role, RoleHeld
 from ticketing.dispatching.shapes import Presence
+from ticketing.ticket import State
 
 ENGINEERS = "login,name,site,team\nwang,王磊,plant-1,Crew\nnear,Near,plant-1,Crew\n"
 BAD = "login,name,site\nwang,王磊,plant-9\nnew!,,plant-1\n"
@@ -320,6 +321,119 @@ def test_a_person_is_given_a_calendar_by_an_administrator_of_all_their_sites(con
     with console.reader(console.house.planner) as browser:
         assert browser.post(f"/people/{near}/calendar", data={"calendar_id": "weekdays"}).status_code == 403
         assert "Change the calendar" not in browser.get(f"/people/{near}").text
+
+
+def the_form(page: str, name: str) -> dict[str, str]:
+    """What a browser would send of a form of the person's page, as it stands there."""
+    form = page.split(f'/{name}"', 1)[1].split("</form>")[0]
+    inputs = re.findall(r'<input[^>]* name="([^"]+)"[^>]* value="([^"]*)"', form)
+    filled = {field: unescape(value) for field, value in inputs}
+    for field, options in re.findall(r'<select id="[^"]+" name="([^"]+)"[^>]*>(.*?)</select>', form, re.DOTALL):
+        chosen = re.findall(r'value="([^"]*)" selected', options) or re.findall(r'value="([^"]*)"', options)
+        filled[field] = chosen[0]
+    return filled | ({"on_duty": "on"} if 'name="on_duty" checked' in form else {})
+
+
+def test_an_administrator_changes_who_somebody_is_and_a_refusal_keeps_what_was_typed(console, admin):
+    near = the_id(console, console.house.near)
+    with console.reader(admin) as browser:
+        form = the_form(browser.get(f"/people/{near}").text, "change")
+        assert browser.post(f"/people/{near}/change", data=form).status_code == 303
+        assert the_form(browser.get(f"/people/{near}").text, "change") == form, "saving the form as it stands changes"
+        typed = {
+            **form, "name": "Nia", "team": "Nights", "latitude": "31.5", "longitude": "120.5", "load_limit": "2",
+            "requester_tier": "vip", "role:1": "planner", "site:1": "plant-1",
+        }  # fmt: skip
+        refused = browser.post(f"/people/{near}/change", data={**typed, "load_limit": "99"})
+        assert refused.status_code == 422
+        assert the_form(refused.text, "change") == {**typed, "load_limit": "99"}
+        assert browser.post(f"/people/{near}/change", data=typed).status_code == 303
+        page = browser.get(f"/people/{near}").text
+        for told in ("Nia", "Nights", "0 of 2", "31.50000, 120.50000", "VIP", "Planner"):
+            assert told in page.split('id="calendar"')[0], told
+        changes = page.split('id="changes"', 1)[1]
+        assert "Nights" in changes
+        assert "Planner · plant-1" in changes
+        assert "Near → Nia" in changes
+        stale = browser.post(f"/people/{near}/change", data=typed)
+        assert stale.status_code == 409
+        without = {name: value for name, value in the_form(page, "change").items() if name != "on_duty"}
+        assert browser.post(f"/people/{near}/change", data={**without, "role:1": ""}).status_code == 303
+        page = browser.get(f"/people/{near}").text
+        assert "Off duty" in page
+        assert "Planner" not in page.split('id="calendar"')[0].split("<details")[0]
+
+
+def test_somebody_who_left_is_deactivated_with_a_word_about_their_tickets(console, admin):
+    near = the_id(console, console.house.near)
+    with console.pool.connection() as connection:
+        code = a_device_ticket(connection, console.house)
+        carry(connection, console.house, code, State.ACCEPTED)
+    with console.reader(admin) as browser, console.reader(console.house.near) as own:
+        assert own.get("/").status_code == 200
+        page = browser.get(f"/people/{near}").text
+        assert "Open tickets that stay with them until somebody gives them to others: 1" in page
+        assert browser.post(f"/people/{near}/active", data=the_form(page, "active")).status_code == 303
+        page = browser.get(f"/people/{near}").text
+        assert "Inactive" in page
+        assert own.get("/").headers["location"].startswith("/login")
+        listed = browser.get(f"/?engineer={near}").text
+        assert "Only what Near holds." in listed
+        assert code in listed
+        assert browser.post(f"/people/{near}/active", data=the_form(page, "active")).status_code == 303
+        assert "Inactive" not in browser.get(f"/people/{near}").text
+
+
+def test_the_list_of_somebodys_tickets_shows_theirs_only_and_to_colleagues_only(console, admin):
+    house = console.house
+    with console.pool.connection() as connection:
+        code = a_device_ticket(connection, house)
+        carry(connection, house, code, State.ACCEPTED)
+    with console.reader(house.supervisor) as browser:
+        assert code in browser.get(f"/?engineer={the_id(console, house.near)}").text
+        assert code not in browser.get(f"/?engineer={the_id(console, house.far)}").text
+        everybody = browser.get("/?engineer=999999").text
+        assert "Only what" not in everybody
+        assert code in everybody
+    for stranger, sees in ((a_supervisor_elsewhere(console), False), (house.requester, True)):
+        with console.reader(stranger) as browser:
+            page = browser.get(f"/?engineer={the_id(console, house.near)}").text
+            assert "Only what" not in page
+            assert (code in page) == sees, "a requester sees own reports, whoever has them"
+
+
+def test_a_new_password_is_given_and_never_shown_again(console, admin):
+    near = the_id(console, console.house.near)
+    with console.reader(admin) as browser, console.reader(console.house.near) as own:
+        refused = browser.post(f"/people/{near}/password", data={"password": "2 short"})
+        assert refused.status_code == 422
+        assert "2 short" not in refused.text
+        assert browser.post(f"/people/{near}/password", data={"password": "a long secret"}).status_code == 303
+        assert own.get("/").headers["location"].startswith("/login")
+        assert "a long secret" not in browser.get(f"/people/{near}").text
+
+
+def test_who_somebody_is_is_changed_by_administrators_of_all_their_sites_only(console, admin):
+    near = the_id(console, console.house.near)
+    local = a_supervisor_elsewhere(console, Role.ADMIN)
+    with console.pool.connection() as connection:
+        connection.execute("insert into person_role values (%s, 'engineer', 'plant-2')", (near,))
+    with console.reader(admin) as browser:
+        form = the_form(browser.get(f"/people/{near}").text, "change")
+    posts = {
+        "change": form,
+        "active": {"version": "1", "active": "no"},
+        "password": {"password": "a long secret"},
+    }
+    for reader in (local, console.house.supervisor, console.house.near):
+        with console.reader(reader) as browser:
+            page = browser.get(f"/people/{near}").text
+            assert "Change who this is" not in page
+            assert ("administrator of every site of this person" in page) == (reader is local)
+            for name, data in posts.items():
+                assert browser.post(f"/people/{near}/{name}", data=data).status_code == 403, name
+    with console.reader(local) as browser:
+        assert "plant-1" not in browser.get(f"/people/{near}").text
 
 
 def test_the_form_of_qualifications_has_room_for_more(console):

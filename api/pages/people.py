@@ -16,9 +16,9 @@ from api.pages.devices import places_of
 from api.pages.forms import FRESH, PostedForm, Typed, body_of, typed, whole_number
 from api.pages.rendering import frame, page, refused_status, shown
 from api.pages.times import common_zone
+from api.people_schemas import NewPerson
 from api.permissions import Action
 from api.routes import people as routes
-from api.schemas import NewPerson
 from domain.refusals import Refused
 from storage import console, crew, qualifications
 from storage.console import PAGE_SIZE

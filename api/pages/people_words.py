@@ -36,6 +36,10 @@ CERTIFICATE_STATES: Mapping[str, Word] = MappingProxyType(
 
 LANGUAGES: Mapping[str, str] = MappingProxyType({"en": N_("English"), "zh": N_("Chinese")})
 
+TIERS: Mapping[str, Word] = MappingProxyType(
+    {"standard": Word(N_("Standard"), "flat", "grey"), "vip": Word(N_("VIP"), "spark", "violet")}
+)
+
 # The tables that hold people.
 TABLES: Mapping[str, str] = MappingProxyType(
     {

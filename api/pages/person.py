@@ -5,7 +5,8 @@ A form calls the API's own route; what was typed into a refused one is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -22,24 +23,29 @@ from api.pages import people_words
 from api.pages.access import may
 from api.pages.devices import places_of
 from api.pages.forms import FRESH, PostedForm, Typed, body_of, typed
-from api.pages.people import KEY_MAX, roles_seen, zone_of
+from api.pages.people import KEY_MAX, TEAMS_MAX, roles_seen, zone_of
 from api.pages.person_forms import (
     LEVELS,
     QualificationsForm,
+    WhoForm,
     absence_body,
     certificate_body,
     shift_body,
 )
 from api.pages.rendering import frame, page, refused_status, shown
+from api.people_schemas import NewPassword, PersonChange
 from api.permissions import Action
 from api.problems import unknown
 from api.routes import calendars as calendar_routes
+from api.routes import people as people_routes
 from api.routes import qualifications as routes
 from api.routes import shifts as shift_routes
 from domain.refusals import Refused
-from storage import calendar_book, console, crew, qualifications, shifts
+from storage import audit, calendar_book, console, crew, qualifications, shifts
+from storage.audit import Change
 from storage.crew import PersonNow
-from storage.qualifications import Qualifications
+from storage.qualifications import Qualifications, Team
+from ticketing.actors import Role
 
 router = APIRouter()
 
@@ -50,6 +56,9 @@ SHOWN_FOR = timedelta(days=14)
 ABSENCES_MAX = 50
 SHIFTS_MAX = 100
 CALENDARS_MAX = 200
+CHANGES_MAX = 20
+# What the audit keeps of a person, by its nouns.
+_AUDITED = ("person", "role", "password")
 
 
 @router.get("/people/{person_id}")
@@ -58,6 +67,48 @@ def show_person(
 ) -> HTMLResponse:
     """Show one person."""
     return _person_page(request, caller, database, now, person_id)
+
+
+@router.post("/people/{person_id}/change")
+def change_who(
+    person_id: PersonId, form: PostedForm, request: Request, caller: ChangePeople, database: Database, now: Now
+) -> Response:
+    """Change who somebody is, and the roles held."""
+    filled = typed("change", form)
+
+    def change() -> None:
+        body = body_of(PersonChange, WhoForm.of_typed(filled).body())
+        people_routes.change_person(person_id, caller, body, database, now)
+
+    return _answer(request, caller, database, now, person_id, filled, change, "who")
+
+
+@router.post("/people/{person_id}/active")
+def change_active(
+    person_id: PersonId, form: PostedForm, request: Request, caller: ChangePeople, database: Database, now: Now
+) -> Response:
+    """Deactivate a person, or activate them again."""
+    filled = typed("active", form)
+
+    def change() -> None:
+        body = body_of(PersonChange, {"version": filled.version, "active": filled.values.get("active") == "yes"})
+        people_routes.change_person(person_id, caller, body, database, now)
+
+    return _answer(request, caller, database, now, person_id, filled, change, "who")
+
+
+@router.post("/people/{person_id}/password")
+def change_password(
+    person_id: PersonId, form: PostedForm, request: Request, caller: ChangePeople, database: Database, now: Now
+) -> Response:
+    """Give a person a new password."""
+    filled = typed("password", form)
+
+    def change() -> None:
+        body = body_of(NewPassword, {"password": filled.values.get("password", "")})
+        people_routes.write_password(person_id, caller, body, database, now)
+
+    return _answer(request, caller, database, now, person_id, filled, change, "who")
 
 
 @router.post("/people/{person_id}/qualifications")
@@ -204,6 +255,7 @@ def _person_page(
         context = {
             **_plan(connection, reader, person, now),
             **_what_they_can(connection, reader, person, stored, filled),
+            **_who(connection, reader, person, filled),
         }
     today = now.astimezone(ZoneInfo(zone)).date()
     told = {
@@ -238,6 +290,37 @@ def _what_they_can(
         "may_set_calendar": may_change and _is_all_theirs(reader, person),
         "calendars": calendar_book.list_calendars(connection, limit=CALENDARS_MAX),
     }
+
+
+def _who(connection: Connection, reader: Caller, person: PersonNow, filled: Typed) -> dict[str, object]:
+    own = places_of(reader, Action.CHANGE_PEOPLE) if may(reader.person, Action.CHANGE_PEOPLE) else []
+    teams = qualifications.list_teams(connection, sites=reader.site_list(), limit=TEAMS_MAX)
+    reads_changes = _may(reader, Action.READ_CHANGES, person)
+    return {
+        "may_change_who": _may(reader, Action.CHANGE_PEOPLE, person) and _is_all_theirs(reader, person),
+        "who": WhoForm.of_typed(filled) if filled.command == "change" else WhoForm.of_stored(person),
+        "teams": teams,
+        "roles": list(Role),
+        "grantable": _sites_of(connection, own),
+        "grants_everywhere": own is None,
+        "changes": _changes(connection, reader, person.id, teams) if reads_changes else [],
+    }
+
+
+def _changes(connection: Connection, reader: Caller, person_id: int, teams: Sequence[Team]) -> list[Change]:
+    """Return the newest changes of a person, their password and their roles at the reader's sites."""
+    names: dict[object, str] = {team.id: team.name for team in teams}
+    found = audit.changes_of_record(connection, _AUDITED, str(person_id), limit=CHANGES_MAX)
+    sites = [(one.after or one.before or {}).get("site_id") for one in found]
+    seen = [one for one, site in zip(found, sites, strict=True) if site is None or reader.sees(str(site))]
+    return [replace(one, before=_named(one.before, names), after=_named(one.after, names)) for one in seen]
+
+
+def _named(facts: Mapping[str, object] | None, teams: Mapping[object, str]) -> dict[str, object] | None:
+    if facts is None:
+        return None
+    told = {name: value for name, value in facts.items() if name not in ("team_id", "version")}
+    return told if "team_id" not in facts else {**told, "team": teams.get(facts["team_id"], facts["team_id"])}
 
 
 def _plan(connection: Connection, reader: Caller, person: PersonNow, now: Now) -> dict[str, object]:

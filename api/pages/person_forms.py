@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from api.pages.forms import Typed
 from api.pages.times import from_input
+from storage.crew import PersonNow
 from storage.qualifications import Qualifications
 
 # Empty rows for more skills; each saving brings new ones.
@@ -14,6 +15,8 @@ MORE_SKILLS = 3
 SKILLS_MAX = 50
 LEVELS = range(1, 6)
 LEVEL_USUAL = "3"
+MORE_ROLES = 2
+ROLES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,76 @@ class QualificationsForm:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """One role of the form, empty for none, and its site, empty for every site."""
+
+    number: int
+    role: str
+    site: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhoForm:
+    """The form of who somebody is, as stored or as it was typed; ``version`` is the one it was filled in against."""
+
+    version: int
+    name: str
+    language: str
+    team: str
+    load_limit: str
+    latitude: str
+    longitude: str
+    requester_tier: str
+    on_duty: bool
+    roles: list[RoleRow]
+
+    @classmethod
+    def of_stored(cls, person: PersonNow) -> WhoForm:
+        """Return the form that says what is stored, with room for more roles."""
+        held = [(role, site or "") for role, site in person.held()]
+        return cls(
+            version=person.version,
+            name=person.name,
+            language=person.language,
+            team=person.team or "",
+            load_limit=str(person.load_limit),
+            latitude=_written(person.latitude),
+            longitude=_written(person.longitude),
+            requester_tier=person.requester_tier,
+            on_duty=person.on_duty,
+            roles=[RoleRow(number, *row) for number, row in enumerate([*held, *[("", "")] * MORE_ROLES][:ROLES_MAX])],
+        )
+
+    @classmethod
+    def of_typed(cls, filled: Typed) -> WhoForm:
+        """Return the form as it was posted."""
+        values = filled.values
+        count = min(sum(name.startswith("role:") for name in values), ROLES_MAX)
+        return cls(
+            version=filled.version or 0,
+            **{name: values.get(name, "").strip() for name in _WHO_TEXTS},
+            on_duty="on_duty" in values,
+            roles=[
+                RoleRow(number, values.get(f"role:{number}", ""), values.get(f"site:{number}", ""))
+                for number in range(count)
+            ],
+        )
+
+    def body(self) -> dict[str, object]:
+        """Return it as the API takes a change of a person; an empty team or place is none."""
+        return {
+            "version": self.version,
+            **{name: getattr(self, name) for name in _WHO_TEXTS},
+            **{name: getattr(self, name) or None for name in ("team", "latitude", "longitude")},
+            "on_duty": self.on_duty,
+            "roles": [{"role": row.role, "site": row.site or None} for row in self.roles if row.role],
+        }
+
+
+_WHO_TEXTS = ("name", "language", "team", "load_limit", "latitude", "longitude", "requester_tier")
+
+
 def certificate_body(filled: Typed) -> dict[str, object]:
     """Return the form of a certificate as the API takes one; no last day: for ever."""
     return {name: _given(filled.values, name) for name in ("name", "valid_from", "valid_to")}
@@ -101,5 +174,5 @@ def _given(values: Mapping[str, str], name: str) -> str | None:
     return values.get(name, "").strip() or None
 
 
-def _written(day: object) -> str:
-    return "" if day is None else str(day)
+def _written(value: object) -> str:
+    return "" if value is None else str(value)

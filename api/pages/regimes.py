@@ -131,7 +131,9 @@ def _regimes_page(
         (told,) = found
         machines = assets_in_regimes(connection, asset_type, told.regimes, caller.site_list(), ASSETS_MAX)
         metrics = metrics_of_type(connection, asset_type, METRICS_MAX)
-        changes = audit.changes_of_record(connection, "regimes", asset_type, limit=CHANGES_MAX) if reads_changes else []
+        changes = (
+            audit.changes_of_record(connection, ["regimes"], asset_type, limit=CHANGES_MAX) if reads_changes else []
+        )
         zones = console.site_zones(connection)
     context = {
         "type": told,

@@ -128,8 +128,8 @@ def choices_for(connection: Connection, caller: Caller, asset: Asset | None, lan
         type_name,
         modes,
         qualifications.list_teams(connection, sites=here, limit=CHOICES_MAX),
-        [(one.person.id, one.person.name) for one in everybody if one.active],
-        [(one.person.id, one.person.name) for one in engineers if one.active],
+        [(one.person.id, one.person.name) for one in everybody if one.facts.active],
+        [(one.person.id, one.person.name) for one in engineers if one.facts.active],
         [(one.number, one.name_en, one.name_zh) for one in parts],
     )
 

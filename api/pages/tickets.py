@@ -11,12 +11,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from psycopg import Connection
 
 from api.dependencies import Database, Now, ReadTickets, WorkOnTicket
 from api.identity import Caller
 from api.pages import confirmation_link, life_words, words
 from api.pages.access import may, sight_of
-from api.pages.forms import FRESH, PostedForm, Typed, facts_of, typed
+from api.pages.forms import FRESH, PostedForm, Typed, facts_of, typed, whole_number
 from api.pages.rendering import frame, page, shown
 from api.pages.ticket_view import ticket_context
 from api.pages.uploads import keep_upload
@@ -24,9 +25,10 @@ from api.permissions import Action
 from api.problems import STATUS_OF_KIND
 from api.routes.tickets import visible_ticket
 from domain.refusals import REFUSALS, Refused
-from storage import casework, console
+from storage import casework, console, crew
 from storage.breaker import frozen_sites
 from storage.console import PAGE_SIZE, TicketFilter
+from storage.crew import PersonNow
 from ticketing.ticket import State
 
 router = APIRouter()
@@ -53,6 +55,7 @@ class Wanted:
     kind: str
     priority: str
     text: str
+    engineer: int | None
 
     @property
     def is_narrow(self) -> bool:
@@ -77,20 +80,23 @@ def list_tickets(
     kind: Annotated[str, Query(max_length=20)] = "",
     priority: Annotated[str, Query(max_length=20)] = "",
     text: Annotated[str, Query(max_length=TEXT_MAX)] = "",
+    engineer: Annotated[str, Query(max_length=20)] = "",
     before: UUID | None = None,
 ) -> HTMLResponse:
     """Show what waits for the reader, and the tickets that fit the filter, newest first."""
-    wanted = Wanted(
-        state if state in STATE_CHOICES else "",
-        work if work in WORK_CHOICES else "",
-        flag if flag in life_words.MARKS else "",
-        kind if kind in words.KINDS else "",
-        priority if priority in PRIORITY_CHOICES else "",
-        text.strip().replace("\0", ""),
-    )
     sight = sight_of(caller)
-    chosen = _filter(wanted, caller, now)
     with database.connection() as connection:
+        theirs = _colleague(connection, caller, whole_number(engineer), now)
+        wanted = Wanted(
+            state if state in STATE_CHOICES else "",
+            work if work in WORK_CHOICES else "",
+            flag if flag in life_words.MARKS else "",
+            kind if kind in words.KINDS else "",
+            priority if priority in PRIORITY_CHOICES else "",
+            text.strip().replace("\0", ""),
+            theirs.id if theirs is not None else None,
+        )
+        chosen = _filter(wanted, caller, now)
         rows = console.ticket_rows(connection, chosen, before=before, limit=PAGE_SIZE + 1)
         counts = console.work_counts(
             connection,
@@ -104,7 +110,7 @@ def list_tickets(
     more = wanted.query(rows[PAGE_SIZE - 1].id) if len(rows) > PAGE_SIZE else None
     roles = sorted({held.role.value for held in caller.person.roles})
     context = {"tickets": rows[:PAGE_SIZE], "counts": counts, "zones": zones, "wanted": wanted, "more": more}
-    told = {"roles": roles, "frozen": frozen, "marks": life_words.MARKS}
+    told = {"roles": roles, "frozen": frozen, "marks": life_words.MARKS, "theirs": theirs}
     shown = {**context, **told, "may_report": may(caller.person, Action.REPORT_FAULT)}
     return page(request, frame(request, caller.person, "tickets"), "tickets.html", shown)
 
@@ -169,7 +175,7 @@ def _filter(wanted: Wanted, caller: Caller, now: datetime) -> TicketFilter:
         sites=sight.sites,
         states=STATE_CHOICES[wanted.state],
         requester_id=sight.requester_id,
-        assignee_id=caller.person.id if wanted.work == "mine" else None,
+        assignee_id=caller.person.id if wanted.work == "mine" else wanted.engineer,
         text=wanted.text or None,
         due_from=now if wanted.work == "soon" else None,
         due_to={"soon": now + console.SOON, "breached": now}.get(wanted.work),
@@ -180,6 +186,14 @@ def _filter(wanted: Wanted, caller: Caller, now: datetime) -> TicketFilter:
         kind=wanted.kind or None,
         priority=int(wanted.priority) if wanted.priority else None,
     )
+
+
+def _colleague(connection: Connection, caller: Caller, person_id: int | None, now: datetime) -> PersonNow | None:
+    """Return whose tickets are asked for; None for nobody the caller, as staff, sees."""
+    if person_id is None:
+        return None
+    found = crew.people_now(connection, now, sites=caller.staff_sites(), person_id=person_id, limit=1)
+    return found[0] if found else None
 
 
 def _refused(

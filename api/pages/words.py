@@ -349,12 +349,23 @@ CHANGED: Mapping[str, str] = MappingProxyType(
         "bearing": N_("Bearing"),
         "severity_class": N_("Class for severity zones"),
         "regimes": N_("Operating regimes"),
+        "person": N_("Person"),
+        "role": N_("Role"),
+        "password": N_("Password"),
     }
 )
 # Its fields that have a label on some page.
 FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "name": N_("Name"),
+        "language": N_("Language"),
+        "team": N_("Team"),
+        "latitude": N_("Latitude"),
+        "longitude": N_("Longitude"),
+        "load_limit": N_("Open tickets at most"),
+        "on_duty": N_("On duty"),
+        "active": N_("Active"),
+        "requester_tier": N_("As a requester"),
         "site_id": N_("Site"),
         "topic": N_("Topics"),
         "decoder": N_("Dialect"),

@@ -56,8 +56,9 @@ from api.routes import (
 
 ROUTERS: Sequence[APIRouter] = (
     session.router,
-    people.router,
+    # Before people: /people/template is nobody's id.
     people_import.router,
+    people.router,
     qualifications.router,
     shifts.router,
     dispatch.router,

@@ -14,6 +14,7 @@ from api.register_tables import plain_title, rows_of, titles_of
 from api.routes.answers import CHANGE_ANSWERS, SIGNED_IN_ANSWERS, answers
 from api.routes.register_import import FILE, DryRun, TableFile, TableFormat, as_table, content_of, with_errors
 from api.spreadsheets import read_table
+from storage import audit
 from storage.importing import Errors
 from storage.people_import import PeopleKind, import_people
 
@@ -37,6 +38,7 @@ def import_table(
     errors = Errors()
     rows = rows_of(columns, table, errors)
     with database.connection() as connection, connection.transaction(force_rollback=dry_run):
+        audit.act_as(connection, caller.person.id, now)
         done = import_people(connection, kind, rows, errors, sites=caller.sites, now=now)
     if done is None or errors.count:
         raise with_errors(errors)

@@ -26,6 +26,7 @@ from api.routes.answers import CHANGE_ANSWERS, RECORD_ANSWERS, SIGNED_IN_ANSWERS
 from api.routes.paging import LIMIT_DEFAULT, Cursor, Limit, cut
 from api.schemas import Key, Moment
 from storage import people, shifts
+from storage.people import PersonRow
 
 router = APIRouter(prefix=BASE_PATH, tags=["people"])
 
@@ -180,11 +181,12 @@ def read_on_call(team_id: RecordKey, caller: ReadPeople, database: Database, now
         return OnCall(team_id=team_id, at=now, person_ids=shifts.on_call(connection, team_id, now))
 
 
-def visible_person(connection: Connection, caller: Caller, person_id: int) -> None:
-    """Refuse as unknown a person who holds no role at the caller's sites."""
+def visible_person(connection: Connection, caller: Caller, person_id: int) -> PersonRow:
+    """Return a person; one who holds no role at the caller's sites is refused as unknown."""
     found = people.list_people(connection, sites=caller.site_list(), after=person_id - 1, limit=1)
     if not found or found[0].person.id != person_id:
         raise unknown("person", person_id)
+    return found[0]
 
 
 def visible_team(connection: Connection, caller: Caller, team_id: int) -> None:

@@ -20,7 +20,7 @@ select audit.id, audit.at, person.login, audit.noun, audit.record_id, audit.befo
        audit.reason
 from audit
 left join person on person.id = audit.person_id
-where audit.noun = %(noun)s
+where audit.noun = any(%(nouns)s)
   and audit.record_id = %(record_id)s
 order by audit.id desc
 limit %(limit)s

@@ -22,7 +22,7 @@ with planned as materialized (
 )
 select
   p.id, p.login, p.name, p.language, p.active, p.on_duty, p.team_id, team.name as team, p.latitude, p.longitude,
-  p.load_limit, p.calendar_id,
+  p.load_limit, p.requester_tier, p.version, p.calendar_id,
   array(select role from person_role where person_id = p.id order by role, site_id) as roles,
   array(select site_id from person_role where person_id = p.id order by role, site_id) as role_sites,
   coalesce((select jsonb_object_agg(skill, level) from person_skill where person_id = p.id), '{}'::jsonb) as skills,

@@ -1,8 +1,9 @@
 -- name: insert_person
 -- Add a person; returns nothing when the login is taken.
-insert into person (login, name, language, password_hash, team_id, latitude, longitude, load_limit, on_duty, created_at)
+insert into person (login, name, language, password_hash, team_id, latitude, longitude, load_limit, on_duty, active,
+                    requester_tier, created_at)
 values (%(login)s, %(name)s, %(language)s, %(password_hash)s, %(team_id)s, %(latitude)s, %(longitude)s,
-        %(load_limit)s, %(on_duty)s, %(now)s)
+        %(load_limit)s, %(on_duty)s, %(active)s, %(requester_tier)s, %(now)s)
 on conflict (login) do nothing
 returning id
 
@@ -11,6 +12,49 @@ returning id
 insert into person_role (person_id, role, site_id)
 values (%(person_id)s, %(role)s, %(site_id)s)
 on conflict do nothing
+
+-- name: delete_role
+-- Take from a person a role at one site, or the one at every site when site_id is null.
+delete from person_role
+where person_id = %(person_id)s
+  and role = %(role)s
+  and site_id is not distinct from %(site_id)s
+
+-- name: hold_people
+-- Let one at a time change people.
+select pg_advisory_xact_lock(hashtextextended('person', 0))
+
+-- name: hold_person
+-- Let nobody change this person until the transaction ends.
+select id
+from person
+where id = %(person_id)s
+for update
+
+-- name: update_person
+-- Store the next version of a person.
+update person
+set name = %(name)s,
+    language = %(language)s,
+    team_id = %(team_id)s,
+    latitude = %(latitude)s,
+    longitude = %(longitude)s,
+    load_limit = %(load_limit)s,
+    on_duty = %(on_duty)s,
+    active = %(active)s,
+    requester_tier = %(requester_tier)s,
+    version = version + 1
+where id = %(person_id)s
+
+-- name: has_administrator
+-- Whether somebody active is an administrator of every site.
+select 1
+from person
+join person_role on person_role.person_id = person.id
+where person.active
+  and person_role.role = 'admin'
+  and person_role.site_id is null
+limit 1
 
 -- name: insert_skill
 -- Note a person's skill, replacing its level.
@@ -61,10 +105,16 @@ where login = %(login)s
   and active
 
 -- name: set_password
--- Replace a person's password.
-update person
-set password_hash = %(password_hash)s
-where id = %(person_id)s
+-- Replace a person's password, and note who did; no hash enters the audit.
+with replaced as (
+  update person
+  set password_hash = %(password_hash)s
+  where id = %(person_id)s
+  returning id
+)
+insert into audit (at, person_id, noun, record_id, before, after)
+select %(now)s, %(by)s, 'password', replaced.id, '{}', '{}'
+from replaced
 
 -- name: end_sessions
 -- Revoke every browser session of a person: after a new password the old ones must not live on.
@@ -72,6 +122,13 @@ update credential
 set revoked_at = %(now)s
 where person_id = %(person_id)s
   and kind = 'session'
+  and revoked_at is null
+
+-- name: end_credentials
+-- Revoke every session and token of a person who is not active any more.
+update credential
+set revoked_at = %(now)s
+where person_id = %(person_id)s
   and revoked_at is null
 
 -- name: insert_credential
@@ -107,8 +164,8 @@ where (login = %(login)s and address = %(address)s)
 
 -- name: people
 -- People in the order of their ids, with roles and skills; limited to those who work at one of the sites when given.
-select person.id, person.login, person.name, person.language, person.on_duty, person.active, team.name,
-       person.latitude, person.longitude, person.load_limit,
+select person.id, person.login, person.name, person.language, team.name, person.latitude, person.longitude,
+       person.load_limit, person.on_duty, person.active, person.requester_tier, person.version,
        array(select role from person_role where person_id = person.id order by role, site_id),
        array(select site_id from person_role where person_id = person.id order by role, site_id),
        array(select skill from person_skill where person_id = person.id order by skill),

@@ -28,7 +28,8 @@ set name = %(name)s,
     team_id = %(team_id)s,
     load_limit = %(load_limit)s,
     latitude = %(latitude)s,
-    longitude = %(longitude)s
+    longitude = %(longitude)s,
+    version = version + 1
 where id = %(id)s
 
 -- name: known_skills
