@@ -14,6 +14,7 @@ from storage.intaking.refusals import IntakeRefusal
 
 Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Manuscript = Annotated[str, StringConstraints(max_length=50_000), AfterValidator(without_nul)]
+FailureModeCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,64}$")]
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
 
 
@@ -21,7 +22,7 @@ class NewTask(Asked):
     """One line of a checklist; without Chinese words the English ones stand for both.
 
     A check with a ``unit`` takes a reading; outside its limits it has failed, and with ``opens_ticket``
-    opens a ticket.
+    opens a ticket, of the ``failure_mode`` of the asset's type where one is named.
     """
 
     text_en: Line
@@ -30,11 +31,13 @@ class NewTask(Asked):
     low_limit: Annotated[float, Field(allow_inf_nan=False)] | None = None
     high_limit: Annotated[float, Field(allow_inf_nan=False)] | None = None
     opens_ticket: bool = False
+    failure_mode: FailureModeCode | None = None
 
     def planned(self) -> Task:
         """Return the task as intake takes it."""
         text_zh = self.text_zh or self.text_en
-        return Task(self.text_en, text_zh, self.unit, self.low_limit, self.high_limit, self.opens_ticket)
+        limits = (self.low_limit, self.high_limit)
+        return Task(self.text_en, text_zh, self.unit, *limits, self.opens_ticket, self.failure_mode)
 
 
 class NewOperation(Asked):
@@ -65,7 +68,7 @@ class NewReport(Asked):
     kind: Literal["corrective", "inspection", "production"] = "corrective"
     title: Line
     description: Prose = ""
-    failure_mode: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,64}$")] | None = None
+    failure_mode: FailureModeCode | None = None
     line_stopped: bool = False
     requester_id: Key | None = None
     team_id: Key | None = None
@@ -110,7 +113,7 @@ class ArticleBody(Asked):
     body_en: Manuscript = ""
     body_zh: Manuscript = ""
     asset_type: LowWord | None = None
-    failure_mode: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_.-]{1,64}$")] | None = None
+    failure_mode: FailureModeCode | None = None
 
 
 class ChangedArticle(ArticleBody):

@@ -98,6 +98,10 @@ def parse_library(text: str) -> Library:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise _invalid(f"{what} of different names", f"'{twice[0]}' more than once")
+    named = {task.failure_mode for mode in library.modes for task in mode.tasks if task.failure_mode is not None}
+    strange = sorted(named - {mode.code for mode in library.modes})
+    if strange:
+        raise _invalid("tasks that name failure modes of the library", f"'{strange[0]}'")
     return library
 
 
@@ -170,11 +174,12 @@ def _task(entry: Entry) -> Task:
         low_limit=_limit(entry, "low"),
         high_limit=_limit(entry, "high"),
         opens_ticket=entry.flag("opens_ticket"),
+        failure_mode=_word(entry, "failure_mode", CODE) if entry.has("failure_mode") else None,
     )
     entry.done()
     if task.unit is not None and len(task.unit) > UNIT_MAX:
         raise entry.refusal(f"a unit of at most {UNIT_MAX} characters", task.unit)
-    fault = task.fault_of_limits()
+    fault = task.fault()
     if fault is not None:
         raise entry.refusal(*fault)
     return task

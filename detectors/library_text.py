@@ -79,6 +79,7 @@ def _task(task: Task) -> dict[str, Scalar]:
         "low": task.low_limit,
         "high": task.high_limit,
         "opens_ticket": task.opens_ticket or None,
+        "failure_mode": task.failure_mode,
     }
     return {name: value for name, value in row.items() if value is not None}
 

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from domain.ids import uuid7
 from domain.refusals import Refused
 from storage.calendars import calendar_of_ticket, read_calendar
-from storage.intaking.planning import plan_work
+from storage.intaking.planning import check_modes, plan_work
 from storage.intaking.records import (
     AssetForTicket,
     Mode,
@@ -98,6 +98,8 @@ def open_ticket(connection: Connection, request: IntakeRequest, now: datetime) -
             return Opened(*known, is_new=False)
     asset = asset_of(connection, request)
     check_people(connection, request, asset.site_id)
+    if request.channel is not Channel.SCHEDULE:  # a schedule's tasks were looked at when it was saved
+        check_modes(connection, asset.id, request.tasks)
     accepted = _Accepted(request, asset, mode_of(connection, asset.id, request.failure_mode), now)
     opened = _open(connection, accepted)
     if opened is None:

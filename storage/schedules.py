@@ -17,7 +17,7 @@ from domain.refusals import Refused
 from domain.working_time import WorkingCalendar
 from storage.calendars import read_calendar
 from storage.intake import open_ticket
-from storage.intaking.planning import as_json, task_of
+from storage.intaking.planning import as_json, check_modes, task_of
 from storage.intaking.refusals import keep_refusal
 from storage.queries import load
 from ticketing.actors import SYSTEM
@@ -160,6 +160,7 @@ def add_schedule(
 ) -> int:
     """Add a schedule and return its id; a meter or a team that is not the asset's is refused."""
     check_tasks(work.checklist)
+    check_modes(connection, asset_id, work.checklist)
     _check_team(connection, asset_id, work.team_id)
     values: dict[str, object] = dict.fromkeys(
         ("unit", "every", "first_on", "lead_days", "next_number", "series_id", "every_amount", "counted")
@@ -185,6 +186,7 @@ def add_schedule(
 def change_schedule(connection: Connection, schedule: Schedule, work: Work, *, version: int) -> None:
     """Change what a schedule's work is; refused as ``stale_record`` when it is no longer as it was read."""
     check_tasks(work.checklist)
+    check_modes(connection, schedule.asset_id, work.checklist)
     _check_team(connection, schedule.asset_id, work.team_id)
     asked = {**_values(work), "id": schedule.id, "version": version}
     if connection.execute(QUERIES["update_schedule"], asked).fetchone() is None:

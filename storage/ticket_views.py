@@ -170,7 +170,8 @@ class TaskView:
     """One line of the checklist; ``done_by`` is a name.
 
     A task with a unit or limits asks for a reading. ``result`` is ok, failed or not_applicable once it is done;
-    ``opened_code`` names the ticket that a failure opened or joined, where ``opens_ticket`` says that it does.
+    ``opened_code`` names the ticket that a failure opened or joined, where ``opens_ticket`` says that it does;
+    ``failure_mode`` is the one that the failure is a sign of, where that is known.
     """
 
     number: int
@@ -182,6 +183,9 @@ class TaskView:
     low_limit: float | None
     high_limit: float | None
     opens_ticket: bool
+    failure_mode: str | None
+    failure_mode_en: str | None
+    failure_mode_zh: str | None
     result: str | None
     reading: float | None
     remark: str | None

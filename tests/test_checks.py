@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import psycopg
 import pytest
@@ -11,14 +12,18 @@ from psycopg_pool import ConnectionPool
 
 from domain.checklists import Task
 from domain.refusals import Refused
+from storage.intake import open_ticket
 from storage.library import columns_of
+from storage.schedules import Work, add_schedule
 from storage.ticket_views import TicketDetail
 from storage.tickets import ticket_detail
 from tests.detection_builders import a_mode
 from tests.ticket_builders import NOW, House, a_device_ticket, a_house, a_report, carry, command
 from ticketing.actors import SYSTEM
 from ticketing.checks import Check, CheckResult, result_of
-from ticketing.ticket import State
+from ticketing.intake import Channel, IntakeRequest
+from ticketing.scheduling import CalendarPlan, Unit
+from ticketing.ticket import Kind, State
 
 PLAIN = Check(1)
 VIBRATION = Check(2, "mm/s", None, 4.5)
@@ -110,7 +115,7 @@ def test_a_check_is_kept_with_reading_result_and_remark(pool: ConnectionPool) ->
 
 def test_the_readings_that_a_failure_mode_asks_for_stand_on_its_tickets(pool: ConnectionPool) -> None:
     """SPEC T8. Fails when only the words of the library reach the checklist."""
-    asked = Task("Measure vibration", "测量振动", "mm/s", 0.5, 4.5, True)
+    asked = Task("Measure vibration", "测量振动", "mm/s", 0.5, 4.5, opens_ticket=True, failure_mode="bearing_wear")
     with pool.connection() as connection:
         house = a_house(connection)
         columns = columns_of(replace(a_mode(), tasks=(Task("Look", "检查"), asked)))
@@ -119,7 +124,60 @@ def test_the_readings_that_a_failure_mode_asks_for_stand_on_its_tickets(pool: Co
         plain, measured = ticket_detail(connection, code, actor=house.near, now=NOW).tasks
         found = (measured.text_zh, measured.unit, measured.low_limit, measured.high_limit, measured.opens_ticket)
         assert found == ("测量振动", "mm/s", 0.5, 4.5, True)
+        assert (measured.failure_mode, plain.failure_mode) == ("bearing_wear", None)
         assert (plain.unit, plain.high_limit, plain.opens_ticket) == (None, None, False)
+
+
+def an_inspection(connection: Connection, house: House, *tasks: Task) -> str:
+    request = IntakeRequest(
+        channel=Channel.CONSOLE,
+        kind=Kind.INSPECTION,
+        actor=house.planner,
+        title="Round",
+        asset_id=house.asset_id,
+        tasks=tasks,
+    )
+    return open_ticket(connection, request, NOW).code
+
+
+def test_a_check_names_the_failure_mode_whose_ticket_its_failure_opens_or_joins(pool: ConnectionPool) -> None:
+    """SPEC T8. Fails when the mode is kept by the request alone: the ticket would need no skill and join nothing."""
+    listen = Task("Listen", "听音", opens_ticket=True, failure_mode="bearing_wear")
+    with pool.connection() as connection:
+        house = a_house(connection)
+        code = an_inspection(connection, house, listen, replace(listen, text_en="Listen again"))
+        carry(connection, house, code, State.EXECUTING)
+        found = ticket_detail(connection, code, actor=house.near, now=NOW).tasks[0]
+        assert (found.failure_mode, found.failure_mode_zh) == ("bearing_wear", "轴承磨损")
+        opened = check(connection, house, code, 1, result="failed", remark="Growls").tasks[0].opened_code or ""
+        other = ticket_detail(connection, opened, actor=house.near, now=NOW)
+        assert other.ticket.failure_mode == "bearing_wear"
+        assert [task.text_en for task in other.tasks] == ["Replace bearing", "Align"], "the mode's work comes along"
+        again = check(connection, house, code, 2, result="failed", remark="Still growls").tasks[1]
+        assert again.opened_code == opened
+
+
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        (Task("Listen", "听音", opens_ticket=True, failure_mode="rust"), "a failure mode of the asset's type"),
+        (Task("Listen", "听音", failure_mode="bearing_wear"), "a failure mode only where a failure opens a ticket"),
+    ],
+)
+def test_a_check_that_names_no_mode_of_the_type_or_one_for_nothing_is_refused(
+    pool: ConnectionPool, task: Task, told: str
+) -> None:
+    with pool.connection() as connection:
+        house = a_house(connection)
+        plan = CalendarPlan(Unit.WEEK, 1, date(2026, 3, 2), 0)
+        work = Work("Round", "巡检", "", None, (task,))
+        for refused in (
+            lambda: an_inspection(connection, house, task),
+            lambda: add_schedule(connection, house.asset_id, work, plan, person_id=None, now=NOW),
+        ):
+            with pytest.raises(Refused) as caught:
+                refused()
+            assert (caught.value.name, caught.value.expected) == ("invalid_request", told)
 
 
 def test_a_failed_check_opens_a_ticket_that_both_timelines_tell_of(pool: ConnectionPool) -> None:

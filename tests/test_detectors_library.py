@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
@@ -100,16 +101,8 @@ GREASE = 'zh = "检查对中并加注润滑脂"'
         ((GREASE, f'{GREASE}, unit = "g", low = 9, high = 4'), "limits in order"),
         ((GREASE, f'{GREASE}, unit = "{"g" * 17}"'), "a unit of at most 16"),
         ((GREASE, f'{GREASE}, unit = "g", low = inf'), "'low'"),
-        (('zh = "检查对中并加注润滑脂" }', 'zh = "检查对中并加注润滑脂", high = 4 }'), "a unit with the limits"),
-        (
-            ('zh = "检查对中并加注润滑脂" }', 'zh = "检查对中并加注润滑脂", unit = "g", low = 9, high = 4 }'),
-            "limits in order",
-        ),
-        (
-            ('zh = "检查对中并加注润滑脂" }', f'zh = "检查对中并加注润滑脂", unit = "{"g" * 17}" }}'),
-            "a unit of at most 16",
-        ),
-        (('zh = "检查对中并加注润滑脂" }', 'zh = "检查对中并加注润滑脂", unit = "g", low = inf }'), "'low'"),
+        ((GREASE, f'{GREASE}, failure_mode = "bearing_wear"'), "only where a failure opens a ticket"),
+        ((GREASE, f'{GREASE}, opens_ticket = true, failure_mode = "rust"'), "of the library; got 'rust'"),
     ],
 )
 def test_a_library_with_an_error_is_refused_whole(change: tuple[str, str], told: str) -> None:
@@ -257,6 +250,15 @@ LIBRARY = st.builds(
 @given(LIBRARY)
 def test_any_library_written_as_text_reads_back_equal(library: Library) -> None:
     assert parse_library(library_as_text(library)) == library
+
+
+@given(library=LIBRARY.filter(lambda library: library.modes), data=st.data())
+def test_tasks_that_name_a_mode_of_the_library_read_back_equal(library: Library, data: st.DataObject) -> None:
+    first, *others = library.modes
+    code = data.draw(st.sampled_from([mode.code for mode in library.modes]))
+    named = replace(first, tasks=(Task("Listen", "听音", opens_ticket=True, failure_mode=code),))
+    changed = replace(library, modes=(named, *others))
+    assert parse_library(library_as_text(changed)) == changed
 
 
 @given(st.text(max_size=60) | st.sampled_from(["[" * 5000, "x = {}", '[asset_type]\nid = "A"']))

@@ -181,6 +181,7 @@ def test_a_production_order_brings_operations_parts_and_checks(plated):
         "tasks:1:low_limit": "0.1",
         "tasks:1:high_limit": "0.3",
         "tasks:1:opens_ticket": "yes",
+        "tasks:1:failure_mode": "bearing_wear",
     }
     with plated.reader(house.planner) as browser:
         browser.post("/report/where", data={**WHERE, "kind": "production"})
@@ -202,7 +203,9 @@ def test_a_production_order_brings_operations_parts_and_checks(plated):
         detail = ticket_detail(connection, "P000001", actor=house.supervisor, now=NOW)
     assert [(one.name, one.engineer) for one in detail.operations] == [("Turn", "Near"), ("Fit", None)]
     assert [(one.part_number, one.predicted) for one in detail.bill] == [("6204-2RS", 4)]
-    assert [(one.text_en, one.low_limit, one.opens_ticket) for one in detail.tasks] == [("Play", 0.1, True)]
+    assert [(one.text_en, one.low_limit, one.opens_ticket, one.failure_mode) for one in detail.tasks] == [
+        ("Play", 0.1, True, "bearing_wear")
+    ]
 
 
 def test_more_lines_are_shown_without_losing_those_there_are(plated):
@@ -211,7 +214,7 @@ def test_more_lines_are_shown_without_losing_those_there_are(plated):
         told = {f"tasks:{number}:text_en": f"Check {number}" for number in range(3)}
         answer = browser.post("/report/what", data={**told, "shown": "tasks", "version": "1", "go": "what"})
         page = browser.get(answer.headers["location"]).text
-    assert page.count('name="tasks:') == 6 * 5
+    assert page.count('name="tasks:') == 6 * 6
     assert [f'value="Check {number}"' in page for number in range(3)] == [True] * 3
 
 

@@ -162,7 +162,7 @@ def test_a_checklist_of_a_hundred_whole_lines_fits_and_one_more_is_refused_with_
 
     def lines(count: int) -> dict[str, str]:
         columns = {"text_en": "Check", "text_zh": "检查", "unit": "g", "low_limit": "1", "high_limit": "2"}
-        columns["opens_ticket"] = "yes"
+        columns |= {"opens_ticket": "yes", "failure_mode": "bearing_wear"}
         return {f"tasks:{one}:{name}": value for one in range(count) for name, value in columns.items()}
 
     told = {"title_en": "Long", "version": "1", "go": "save"}
@@ -171,7 +171,12 @@ def test_a_checklist_of_a_hundred_whole_lines_fits_and_one_more_is_refused_with_
         assert refused.status_code == 422
         assert refused.text.count(':text_zh"') == 101
         assert browser.post(f"/schedules/{schedule_id}/work", data={**told, **lines(100)}).status_code == 303
-        assert browser.get(f"/schedules/{schedule_id}").text.count(':text_zh"') == 100
+        page = browser.get(f"/schedules/{schedule_id}").text
+        assert page.count(':text_zh"') == 100
+        assert page.count("a failure opens a ticket: Bearing wear") == 100
+        assert page.count('<option value="bearing_wear" selected>') == 100
+        strange = {**told, "version": "2", **lines(1), "tasks:0:failure_mode": "rust"}
+        assert browser.post(f"/schedules/{schedule_id}/work", data=strange).status_code == 422
     assert len(the_schedules(console)[0].checklist) == 100
 
 

@@ -31,7 +31,8 @@ from ticketing.scheduling import CalendarPlan, Unit
 from ticketing.ticket import State
 
 WEEKLY = CalendarPlan(Unit.WEEK, 1, date(2026, 3, 2), 0)
-WORK = Work("Grease the bearings", "轴承加脂", "Both ends", None, (Task("Grease", "加脂", "g", 5.0, 20.0, True),))
+GREASE = Task("Grease", "加脂", "g", 5.0, 20.0, opens_ticket=True, failure_mode="bearing_wear")
+WORK = Work("Grease the bearings", "轴承加脂", "Both ends", None, (GREASE,))
 
 
 def a_schedule(connection: Connection, house: House, plan: CalendarPlan | MeterPlan = WEEKLY, work: Work = WORK) -> int:
@@ -72,9 +73,15 @@ def test_a_round_opens_an_inspection_with_its_checklist_and_its_day(pool: Connec
             "轴承加脂",
             date(2026, 3, 2),
         )
-        assert [(task.text_en, task.text_zh, task.unit, task.low_limit, task.high_limit) for task in detail.tasks] == [
-            ("Grease", "加脂", "g", 5.0, 20.0)
-        ]
+        (task,) = detail.tasks
+        assert (task.text_en, task.text_zh, task.unit, task.low_limit, task.high_limit) == (
+            "Grease",
+            "加脂",
+            "g",
+            5,
+            20,
+        )
+        assert (task.opens_ticket, task.failure_mode) == (True, "bearing_wear")
         assert ticket.requester_name == "Requester"
         assert carry(connection, house, code, State.EXECUTING).ticket.state == "executing"
 
@@ -249,6 +256,19 @@ def test_a_changed_schedule_does_the_new_work_next_time(pool: ConnectionPool) ->
         assert code is not None
         detail = ticket_detail(connection, code, actor=house.near, now=NOW)
         assert (detail.ticket.title_zh, detail.tasks) == ("检查皮带", [])
+
+
+def test_a_round_comes_though_the_asset_is_of_another_type_by_now(pool: ConnectionPool) -> None:
+    """What a check's failure was a sign of does not hold the round back when the type has no such mode."""
+    with pool.connection() as connection:
+        house = a_house(connection)
+        a_schedule(connection, house)
+        connection.execute("insert into asset_type values ('pump', 'Pump', '泵')")
+        connection.execute("update asset set asset_type_id = 'pump' where id = %s", (house.asset_id,))
+        code = look(connection, NOW)
+        assert code is not None
+        (task,) = ticket_detail(connection, code, actor=house.near, now=NOW).tasks
+        assert (task.opens_ticket, task.failure_mode) == (True, None)
 
 
 def test_a_meter_or_a_team_of_somebody_else_is_refused(pool: ConnectionPool) -> None:

@@ -146,13 +146,13 @@ def _check_work(request: IntakeRequest) -> None:
 
 
 def check_tasks(tasks: Sequence[Task]) -> None:
-    """Refuse a checklist with an empty line, or with limits that no reading could keep."""
+    """Refuse a checklist with an empty line, or with one that contradicts itself."""
     for task in tasks:
         _text("task", task.text_en, 1, MAX_TASK)
         _text("task", task.text_zh, 1, MAX_TASK)
         if task.unit is not None:
             _text("unit", task.unit, 1, UNIT_MAX)
-        fault = task.fault_of_limits()
+        fault = task.fault()
         if fault is not None:
             raise invalid(*fault)
 

@@ -15,6 +15,7 @@ from api.schemas import Key
 from detectors.learning import LearntPart, LearntPrior, LearntSign
 from domain.failure_modes import EventSign, FailureMode, FindingSign
 from domain.findings import Direction
+from storage import console
 
 router = APIRouter()
 
@@ -55,7 +56,10 @@ def show_failure_mode(
 ) -> HTMLResponse:
     """Show one mode of the failure-mode library with the arithmetic of what closures made of it."""
     told = routes.read_learning(failure_mode_id, caller, database)
+    with database.connection() as connection:
+        modes = console.mode_names(connection, told.mode.asset_type)
     context = {
+        "modes": modes,
         "told": told,
         "mode": told.mode,
         "prior": _prior(told),

@@ -35,6 +35,8 @@ INTAKE_FORMS: Sequence[str] = (
     N_("each part once on the bill"),
     N_("limits in order, both of them finite"),
     N_("a unit with the limits of a reading"),
+    N_("a failure mode only where a failure opens a ticket"),
+    N_("'{mode}' without a ticket"),
     N_("limits without a unit"),
     N_("an asset"),
     N_("It was rejected, lapsed or closed meanwhile."),

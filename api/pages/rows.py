@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 
 from api.pages.forms import whole_number
 
-TASK_COLUMNS = ("text_en", "text_zh", "unit", "low_limit", "high_limit", "opens_ticket")
+TASK_COLUMNS = ("text_en", "text_zh", "unit", "low_limit", "high_limit", "opens_ticket", "failure_mode")
 OPERATION_COLUMNS = ("name", "quality_check", "engineer_id")
 BILL_COLUMNS = ("part_number", "quantity")
 

@@ -160,6 +160,7 @@ def _new_page(
         zones = console.site_zones(connection)
         series = [] if asset is None else charts.list_series(connection, asset_id=asset.id, limit=SERIES_MAX)
         teams = [] if asset is None else _teams(connection, asset.site_id)
+        modes = [] if asset is None else console.mode_names(connection, asset.asset_type_id)
     sites = caller.site_list()
     context = {
         "asset": asset,
@@ -167,6 +168,7 @@ def _new_page(
         "typed": typed,
         "series": series,
         "teams": teams,
+        "modes": modes,
         "sites": sorted(zones) if sites is None else sites,
         "refusal": shown(refusal, framed.language) if refusal is not None else None,
     }
@@ -190,6 +192,7 @@ def _schedule_page(
         last = last_tickets(connection, [schedule.id])
         days = next_days(connection, [schedule])
         teams = _teams(connection, schedule.site_id)
+        modes = console.mode_names(connection, asset.asset_type_id)
         series = charts.list_series(connection, series_id=schedule.series_id) if schedule.series_id else []
         zone = console.site_zones(connection)[schedule.site_id]
     context = {
@@ -199,6 +202,7 @@ def _schedule_page(
         "next_day": days.get(schedule.id),
         "meter": series[0] if series else None,
         "teams": teams,
+        "modes": modes,
         "team": next((one.name for one in teams if one.id == schedule.team_id), None),
         "zone": zone,
         "typed": typed or TypedSchedule.of_stored(schedule),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from domain.checklists import Task
+from storage.intaking.records import mode_of
 from storage.parts import part_id_of
 from storage.queries import load
 from ticketing.intake import IntakeRequest
@@ -35,6 +36,12 @@ def plan_work(connection: Connection, ticket_id: UUID, request: IntakeRequest) -
         connection.execute(QUERIES["plan_bill"], {**key, "part_id": part_id, "quantity": part.quantity})
 
 
+def check_modes(connection: Connection, asset_id: int, tasks: Sequence[Task]) -> None:
+    """Refuse a task that names a failure mode that the asset's type does not have."""
+    for code in dict.fromkeys(task.failure_mode for task in tasks):
+        mode_of(connection, asset_id, code)
+
+
 def as_json(task: Task) -> dict[str, object]:
     """Return a task as it is stored."""
     return {**asdict(task), "text_en": task.text_en.strip(), "text_zh": task.text_zh.strip()}
@@ -42,7 +49,7 @@ def as_json(task: Task) -> dict[str, object]:
 
 def task_of(stored: Mapping[str, object]) -> Task:
     """Return a task that ``as_json`` stored."""
-    low, high, unit = (stored.get(name) for name in ("low_limit", "high_limit", "unit"))
+    low, high, unit, mode = (stored.get(name) for name in ("low_limit", "high_limit", "unit", "failure_mode"))
     return Task(
         text_en=str(stored["text_en"]),
         text_zh=str(stored["text_zh"]),
@@ -50,4 +57,5 @@ def task_of(stored: Mapping[str, object]) -> Task:
         low_limit=None if low is None else float(str(low)),
         high_limit=None if high is None else float(str(high)),
         opens_ticket=stored.get("opens_ticket") is True,
+        failure_mode=None if mode is None else str(mode),
     )

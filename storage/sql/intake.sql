@@ -118,25 +118,39 @@ returning id
 
 -- name: add_tasks
 -- Puts the failure mode's tasks on the checklist of a new ticket.
-insert into ticket_task (ticket_id, number, text_en, text_zh, unit, low_limit, high_limit, opens_ticket)
+insert into ticket_task (
+  ticket_id, number, text_en, text_zh, unit, low_limit, high_limit, opens_ticket, failure_mode_id
+)
 select
   %(ticket_id)s, task.number, task.body ->> 'text_en', task.body ->> 'text_zh', task.body ->> 'unit',
   (task.body ->> 'low_limit')::double precision, (task.body ->> 'high_limit')::double precision,
-  coalesce((task.body ->> 'opens_ticket')::boolean, false)
+  coalesce((task.body ->> 'opens_ticket')::boolean, false), named.id
 from failure_mode m
 cross join jsonb_array_elements(m.tasks) with ordinality as task (body, number)
+left join failure_mode named
+  on named.asset_type_id = m.asset_type_id
+  and named.code = task.body ->> 'failure_mode'
 where m.id = %(failure_mode_id)s
 
 -- name: add_own_tasks
 -- Puts the request's own tasks on the checklist of a new ticket, after those of the failure mode.
-insert into ticket_task (ticket_id, number, text_en, text_zh, unit, low_limit, high_limit, opens_ticket)
+insert into ticket_task (
+  ticket_id, number, text_en, text_zh, unit, low_limit, high_limit, opens_ticket, failure_mode_id
+)
 select
   %(ticket_id)s,
   (select coalesce(max(k.number), 0) from ticket_task k where k.ticket_id = %(ticket_id)s) + row_number() over (),
-  task.text_en, task.text_zh, task.unit, task.low_limit, task.high_limit, task.opens_ticket
+  task.text_en, task.text_zh, task.unit, task.low_limit, task.high_limit, task.opens_ticket, named.id
 from jsonb_to_recordset(%(tasks)s) as task (
-  text_en text, text_zh text, unit text, low_limit double precision, high_limit double precision, opens_ticket boolean
+  text_en text, text_zh text, unit text, low_limit double precision, high_limit double precision,
+  opens_ticket boolean, failure_mode text
 )
+left join failure_mode named
+  on named.code = task.failure_mode
+  and named.asset_type_id = (select a.asset_type_id
+                             from ticket t
+                             join asset a on a.id = t.asset_id
+                             where t.id = %(ticket_id)s)
 
 -- name: add_operations
 -- Puts the operations of a production order on a new ticket, in their order.

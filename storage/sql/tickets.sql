@@ -105,8 +105,10 @@ order by started_at
 -- Returns the checklist of a ticket.
 select
   k.number, k.text_en, k.text_zh, k.done_at, p.name as done_by, k.unit, k.low_limit, k.high_limit, k.opens_ticket,
+  named.code as failure_mode, named.name_en as failure_mode_en, named.name_zh as failure_mode_zh,
   k.result, k.reading, k.remark, opened.code as opened_code
 from ticket_task k
+left join failure_mode named on named.id = k.failure_mode_id
 left join person p on p.id = k.done_by
 left join ticket opened on opened.id = k.opened_ticket_id
 where k.ticket_id = %(ticket_id)s
