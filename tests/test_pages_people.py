@@ -331,7 +331,7 @@ def the_form(page: str, name: str) -> dict[str, str]:
     for field, options in re.findall(r'<select id="[^"]+" name="([^"]+)"[^>]*>(.*?)</select>', form, re.DOTALL):
         chosen = re.findall(r'value="([^"]*)" selected', options) or re.findall(r'value="([^"]*)"', options)
         filled[field] = chosen[0]
-    return filled | ({"on_duty": "on"} if 'name="on_duty" checked' in form else {})
+    return filled | ({"on_duty": "on"} if 'name="on_duty" aria-describedby="duty-told" checked' in form else {})
 
 
 def test_an_administrator_changes_who_somebody_is_and_a_refusal_keeps_what_was_typed(console, admin):
@@ -355,6 +355,7 @@ def test_an_administrator_changes_who_somebody_is_and_a_refusal_keeps_what_was_t
         assert "Nights" in changes
         assert "Planner · plant-1" in changes
         assert "Near → Nia" in changes
+        assert "Standard → VIP" in changes
         stale = browser.post(f"/people/{near}/change", data=typed)
         assert stale.status_code == 409
         without = {name: value for name, value in the_form(page, "change").items() if name != "on_duty"}

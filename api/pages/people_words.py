@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from types import MappingProxyType
 
 from api.i18n import N_
-from api.pages.words import Word
+from api.pages.words import FIELD_VALUES, Word
 from storage.qualifications import CertificateRow
 
 # A certificate that ends within this time is worth a word: renewing one takes a while.
@@ -34,10 +34,11 @@ CERTIFICATE_STATES: Mapping[str, Word] = MappingProxyType(
     }
 )
 
-LANGUAGES: Mapping[str, str] = MappingProxyType({"en": N_("English"), "zh": N_("Chinese")})
+LANGUAGES: Mapping[str, str] = FIELD_VALUES["language"]
 
+_TIERS = FIELD_VALUES["requester_tier"]
 TIERS: Mapping[str, Word] = MappingProxyType(
-    {"standard": Word(N_("Standard"), "flat", "grey"), "vip": Word(N_("VIP"), "spark", "violet")}
+    {"standard": Word(_TIERS["standard"], "flat", "grey"), "vip": Word(_TIERS["vip"], "spark", "violet")}
 )
 
 # The tables that hold people.

@@ -374,6 +374,13 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "silent_after_s": N_("Silence alarm (s)"),
     }
 )
+# Values of its fields that have words of their own.
+FIELD_VALUES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "language": {"en": N_("English"), "zh": N_("Chinese")},
+        "requester_tier": {"standard": N_("Standard"), "vip": N_("VIP")},
+    }
+)
 # The tables that the register imports.
 TABLES: Mapping[str, str] = MappingProxyType(
     {
