@@ -48,18 +48,6 @@ class StoredFile:
     requester_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """A file as the ticket lists it."""
-
-    id: UUID
-    kind: AttachmentKind
-    file_name: str
-    media_type: str
-    size_bytes: int
-    added_at: datetime
-
-
 def add_file(connection: Connection, ticket_code: str, file: NewFile, added_by: int, now: datetime) -> UUID:
     """Keep ``file`` on a ticket and return its id; refused when the ticket is closed or has fifty files."""
     row = connection.execute(QUERIES["ticket_of_code"], {"code": ticket_code}).fetchone()
@@ -100,9 +88,3 @@ def file_by_id(connection: Connection, file_id: UUID) -> StoredFile | None:
         return None
     kind, name, media_type, content, added_at, site_id, requester_id = row
     return StoredFile(AttachmentKind(kind), name, media_type, bytes(content), added_at, site_id, requester_id)
-
-
-def files_of_ticket(connection: Connection, ticket_id: UUID) -> list[FileRow]:
-    """Return the files of a ticket, oldest first."""
-    rows = connection.execute(QUERIES["attachments_of_ticket"], {"ticket_id": ticket_id})
-    return [FileRow(row[0], AttachmentKind(row[1]), *row[2:]) for row in rows]

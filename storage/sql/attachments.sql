@@ -18,11 +18,3 @@ select attachment.kind, attachment.file_name, attachment.media_type, attachment.
 from attachment
 join ticket on ticket.id = attachment.ticket_id
 where attachment.id = %(id)s
-
--- name: attachments_of_ticket
--- The files of a ticket, oldest first, without their content.
-select attachment.id, attachment.kind, attachment.file_name, attachment.media_type, length(attachment.content),
-       attachment.added_at
-from attachment
-where attachment.ticket_id = %(ticket_id)s
-order by attachment.added_at, attachment.id
