@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +15,9 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from typer.testing import CliRunner
 
 from domain.refusals import Refused
 from runtime.children import ServiceError
-from runtime.commands import app
 from runtime.month import policy_of, run_policy
 from runtime.month_commands import ROWS, show
 from runtime.screen import Screen
@@ -270,13 +271,20 @@ def test_a_policy_that_is_none_is_refused_by_what_is_wrong(
         policy_of(path)
 
 
+def told_by(*words: str, data: Path) -> subprocess.CompletedProcess[str]:
+    """What the command answers, in a process of its own: it sets how the whole process logs."""
+    surroundings = {**os.environ, "WEARSIGHT_DATA_DIR": str(data)}
+    line = [sys.executable, "-m", "runtime.commands", *words]
+    return subprocess.run(line, cwd=REPOSITORY, env=surroundings, capture_output=True, text=True, check=False)
+
+
 def test_the_command_plays_each_policy_over_a_database_of_its_own(tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     other.write_text('based_on = "repair"\n[dispatch]\nload_limit = 1\n', encoding="utf-8")
     asked = ["month", "--days", "1", "--engineers", "2", "--json"]
     paths = ["--policy", str(POLICIES / "repair.toml"), "--policy", str(other)]
-    done = CliRunner().invoke(app, [*asked, *paths], env={"WEARSIGHT_DATA_DIR": str(tmp_path / "data")})
-    assert done.exit_code == 0, done.output
+    done = told_by(*asked, *paths, data=tmp_path / "data")
+    assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["days"], told["engineers"], list(told["policies"])) == (1, 2, ["repair", "other"])
     counts = [one["tickets"] for one in told["policies"].values()]
@@ -286,7 +294,6 @@ def test_the_command_plays_each_policy_over_a_database_of_its_own(tmp_path: Path
 def test_the_command_refuses_two_policies_of_one_name(tmp_path: Path) -> None:
     same = tmp_path / "repair.toml"
     same.write_text('based_on = "repair"\n', encoding="utf-8")
-    asked = ["month", "--policy", str(POLICIES / "repair.toml"), "--policy", str(same)]
-    done = CliRunner().invoke(app, asked, env={"WEARSIGHT_DATA_DIR": str(tmp_path / "data")})
-    assert done.exit_code == 1
-    assert "same file name" in done.output
+    done = told_by("month", "--policy", str(POLICIES / "repair.toml"), "--policy", str(same), data=tmp_path / "data")
+    assert done.returncode == 1
+    assert "same file name" in done.stdout
