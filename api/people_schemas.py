@@ -14,7 +14,7 @@ from storage.people import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, RequesterTi
 Password = Annotated[str, StringConstraints(min_length=PASSWORD_LENGTH_MIN, max_length=PASSWORD_LENGTH_MAX)]
 PersonLanguage = Literal["en", "zh"]
 LoadLimit = Annotated[int, Field(ge=0, le=50)]
-Grants = Annotated[list[GrantShape], Field(min_length=1, max_length=20)]
+Grants = Annotated[list[GrantShape], Field(min_length=1, max_length=200)]
 
 
 class NewPerson(Asked):

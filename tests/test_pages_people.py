@@ -329,8 +329,10 @@ def the_form(page: str, name: str) -> dict[str, str]:
     inputs = re.findall(r'<input[^>]* name="([^"]+)"[^>]* value="([^"]*)"', form)
     filled = {field: unescape(value) for field, value in inputs}
     for field, options in re.findall(r'<select id="[^"]+" name="([^"]+)"[^>]*>(.*?)</select>', form, re.DOTALL):
-        chosen = re.findall(r'value="([^"]*)" selected', options) or re.findall(r'value="([^"]*)"', options)
-        filled[field] = chosen[0]
+        # An option without a value sends its words.
+        known = re.findall(r'<option(?: value="([^"]*)")?( selected)?>([^<]*)</option>', options)
+        value, _, words = next((option for option in known if option[1]), known[0])
+        filled[field] = value if f'value="{value}"' in options else words
     return filled | ({"on_duty": "on"} if 'name="on_duty" aria-describedby="duty-told" checked' in form else {})
 
 
@@ -363,6 +365,31 @@ def test_an_administrator_changes_who_somebody_is_and_a_refusal_keeps_what_was_t
         page = browser.get(f"/people/{near}").text
         assert "Off duty" in page
         assert "Planner" not in page.split('id="calendar"')[0].split("<details")[0]
+
+
+def test_saving_a_form_drops_none_of_many_roles_and_skills(console, admin):
+    near = the_id(console, console.house.near)
+    with console.pool.connection() as connection:
+        connection.execute(
+            "insert into site select 'site-' || n, 'Site ' || n, 'weekdays', 31, 120 from generate_series(1, 25) as n"
+        )
+        connection.execute(
+            "insert into person_role select %s, 'engineer', id from site where id like 'site-%%'", (near,)
+        )
+        connection.execute("delete from person_skill where person_id = %s", (near,))
+        connection.execute(
+            "insert into person_skill select %s, 'skill-' || n, 3 from generate_series(1, 50) as n", (near,)
+        )
+    with console.reader(admin) as browser:
+        page = browser.get(f"/people/{near}").text
+        assert browser.post(f"/people/{near}/change", data=the_form(page, "change")).status_code == 303
+        skills = the_form(page, "qualifications")
+        assert browser.post(f"/people/{near}/qualifications", data=skills).status_code == 303
+        one_more = {**skills, "skill:50": "skill-51", "level:50": "3"}
+        assert browser.post(f"/people/{near}/qualifications", data=one_more).status_code == 422
+    with console.pool.connection() as connection:
+        assert connection.execute("select count(*) from person_role where person_id = %s", (near,)).fetchone() == (26,)
+    assert len(stored(console, near).skills) == 50
 
 
 def test_somebody_who_left_is_deactivated_with_a_word_about_their_tickets(console, admin):

@@ -12,11 +12,9 @@ from storage.qualifications import Qualifications
 
 # Empty rows for more skills; each saving brings new ones.
 MORE_SKILLS = 3
-SKILLS_MAX = 50
 LEVELS = range(1, 6)
 LEVEL_USUAL = "3"
 MORE_ROLES = 2
-ROLES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class QualificationsForm:
     def of_stored(cls, stored: Qualifications, sites: Iterable[str]) -> QualificationsForm:
         """Return the form that says what is stored, with room for more."""
         known = [(skill, str(level)) for skill, level in sorted(stored.skills.items())]
-        rows = [*known, *[("", LEVEL_USUAL)] * MORE_SKILLS][:SKILLS_MAX]
+        rows = [*known, *[("", LEVEL_USUAL)] * MORE_SKILLS]
         passes = [PassRow(site, site in stored.site_access, _written(stored.site_access.get(site))) for site in sites]
         return cls([SkillRow(number, *row) for number, row in enumerate(rows)], "\n".join(stored.brands), passes)
 
@@ -60,7 +58,7 @@ class QualificationsForm:
         count = sum(name.startswith("skill:") for name in values)
         skills = [
             SkillRow(number, values.get(f"skill:{number}", "").strip(), values.get(f"level:{number}", LEVEL_USUAL))
-            for number in range(min(count, SKILLS_MAX))
+            for number in range(count)
         ]
         passes = [PassRow(site, f"pass:{site}" in values, values.get(f"until:{site}", "").strip()) for site in sites]
         return cls(skills, values.get("brands", ""), passes)
@@ -112,14 +110,14 @@ class WhoForm:
             longitude=_written(person.longitude),
             requester_tier=person.requester_tier,
             on_duty=person.on_duty,
-            roles=[RoleRow(number, *row) for number, row in enumerate([*held, *[("", "")] * MORE_ROLES][:ROLES_MAX])],
+            roles=[RoleRow(number, *row) for number, row in enumerate([*held, *[("", "")] * MORE_ROLES])],
         )
 
     @classmethod
     def of_typed(cls, filled: Typed) -> WhoForm:
         """Return the form as it was posted."""
         values = filled.values
-        count = min(sum(name.startswith("role:") for name in values), ROLES_MAX)
+        count = sum(name.startswith("role:") for name in values)
         return cls(
             version=filled.version or 0,
             **{name: values.get(name, "").strip() for name in _WHO_TEXTS},

@@ -107,10 +107,10 @@ def change_person(
 @router.put("/people/{person_id}/password", status_code=204, responses=CHANGE_ANSWERS)
 def write_password(person_id: PersonKey, caller: ChangePeople, body: NewPassword, database: Database, now: Now) -> None:
     """Give a person a password in place of the one before; their browsers are signed out."""
-    with database.connection() as connection:
-        _refuse_beyond_own_sites(caller, visible_person(connection, caller, person_id).person.roles)
     password_hash = people.hash_password(body.password)
     with database.connection() as connection:
+        people.hold_person(connection, person_id)
+        _refuse_beyond_own_sites(caller, visible_person(connection, caller, person_id).person.roles)
         people.set_password(connection, person_id, password_hash, now, by=caller.person.id)
 
 
@@ -119,8 +119,8 @@ def issue_token(person_id: PersonKey, caller: ChangePeople, body: NewToken, data
     """Issue a bearer token for a person and show it this once."""
     expires_at = now + timedelta(days=body.days)
     with database.connection() as connection:
-        person = visible_person(connection, caller, person_id).person
-        _refuse_beyond_own_sites(caller, person.roles)
+        people.hold_person(connection, person_id)
+        _refuse_beyond_own_sites(caller, visible_person(connection, caller, person_id).person.roles)
         secret = people.issue_token(connection, person_id, body.name, now, expires_at)
     return Token(token=secret, expires_at=expires_at)
 
